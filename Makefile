@@ -1,0 +1,55 @@
+# Regulars, by hand. Every target sets up what it needs; a second call is quick.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help install demo up down test lint bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+install: $(INSTALLED) ## install everything into .venv from the lock
+
+$(VENV)/bin/python:
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || ./install-debian-packages
+	@test -x $@ || $(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): requirements.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the locked packages into $(VENV) (about 1.2 GB) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check $$(grep -oE '^uv==[^ ]+' requirements.txt)
+	@$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements.txt
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	@touch $@
+
+demo: $(INSTALLED) ## real orders through the real Airflow into the sandbox, once, with a summary
+	@$(BIN)/regulars local demo
+
+up: $(INSTALLED) ## start Airflow, the sandbox and its page on loopback, and leave them running
+	@$(BIN)/regulars local up
+
+down: $(INSTALLED) ## stop what `up` started
+	@$(BIN)/regulars local down
+
+lint: $(INSTALLED) ## ruff, import-linter, mypy, sqlfluff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint dbt_project/models
+
+test: lint ## everything CI runs
+	$(BIN)/pytest
+
+bench: $(INSTALLED) ## the side-by-side benchmarks
+	@$(BIN)/regulars bench
+
+lock: $(INSTALLED) ## compile requirements.in into the lock
+	$(UV) pip compile --quiet --generate-hashes --python-version 3.11 --no-header \
+		--no-emit-index-url --no-emit-find-links requirements.in --output-file requirements.txt
+
+clean: ## remove the environment and all local data
+	rm -rf $(VENV) .regulars

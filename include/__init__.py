@@ -1,0 +1,1 @@
+"""What Regulars does: plain Python that runs and is tested without Airflow."""

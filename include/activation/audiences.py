@@ -1,0 +1,111 @@
+"""Read the audience declarations that stand beside their SQL in the dbt project.
+
+An audience is one select in `dbt_project/models/audiences/` and one entry in `_audiences.yml`; the
+entry's `config.meta.audience` is its whole configuration, checked here to the letter.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from include.errors import BadInput
+from include.settings import PROJECT
+
+DECLARATIONS = PROJECT / "dbt_project/models/audiences/_audiences.yml"
+
+
+class Strict(BaseModel):
+    """A declaration that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Target(Strict):
+    """Where an audience goes: the destination's name, and the fields its members carry there.
+
+    Mode `mirror` keeps the destination equal to the audience: who leaves is removed.
+    """
+
+    to: str
+    mode: Literal["mirror"] = "mirror"
+    fields: tuple[str, ...] = ()
+
+
+class Guard(Strict):
+    """How much one plan may change; percentages are of what the destination holds now.
+
+    The percentages do not apply to a first sync, which has nothing to compare with.
+    """
+
+    max_removed_percent: float = Field(30, ge=0)
+    max_added_percent: float = Field(200, ge=0)
+    min_members: int = Field(1, ge=0)
+    max_members: int | None = Field(None, ge=0)
+    on_breach: Literal["block", "approval"] = "approval"
+
+
+class Audience(Strict):
+    """One audience: who answers for it, who is held out, where it goes, how far it may move.
+
+    Within an `exclusive_group` a customer belongs to the audience with the lowest `priority` only.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,49}$")
+    description: str = Field(min_length=1)
+    owner: str = Field(min_length=1)
+    priority: int = Field(100, ge=0)
+    exclusive_group: str | None = None
+    holdout_percent: int = Field(0, ge=0, le=50)
+    destinations: tuple[Target, ...] = Field(min_length=1)
+    guard: Guard = Guard()
+
+    def target(self, destination: str) -> Target:
+        """How the audience goes to one destination. Raises `BadInput` if it does not go there."""
+        for target in self.destinations:
+            if target.to == destination:
+                return target
+        known = ", ".join(target.to for target in self.destinations)
+        raise BadInput(f"audience {self.name} does not go to {destination}; it goes to: {known}")
+
+
+def load_audiences(path: Path = DECLARATIONS) -> dict[str, Audience]:
+    """All declared audiences by name, in the order of the file.
+
+    Raises `BadInput` that names the file, the audience and the key when an entry does not fit.
+    """
+    entries = (yaml.safe_load(path.read_text()) or {}).get("models", [])
+    audiences = [_audience(path, entry) for entry in entries]
+    for name, count in Counter(audience.name for audience in audiences).items():
+        if count > 1:
+            raise BadInput(f"{path.name}: audience {name} is declared {count} times")
+    return {audience.name: audience for audience in audiences}
+
+
+def get_audience(name: str, path: Path = DECLARATIONS) -> Audience:
+    """One audience. Raises `BadInput` that lists the known ones if there is none of that name."""
+    audiences = load_audiences(path)
+    if name not in audiences:
+        raise BadInput(f"unknown audience {name}; known are: {', '.join(sorted(audiences))}")
+    return audiences[name]
+
+
+def _audience(path: Path, entry: dict[str, Any]) -> Audience:
+    name = entry.get("name", "(without a name)")
+    declared = entry.get("config", {}).get("meta", {}).get("audience")
+    if declared is None:
+        raise BadInput(f"{path.name}: {name} has no config.meta.audience")
+    try:
+        audience = Audience(name=name, description=entry.get("description", ""), **declared)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise BadInput(f"{path.name}: audience {name}, key {key}: {first['msg']}") from error
+    twice = [to for to, n in Counter(t.to for t in audience.destinations).items() if n > 1]
+    if twice:
+        raise BadInput(f"{path.name}: audience {name} names the destination {twice[0]} twice")
+    return audience

@@ -1,0 +1,66 @@
+"""Run dbt on the warehouse with the project's profile and variables, by hand or for a DAG.
+
+dbt cannot `ref` a list that it does not know when it parses, so the declared audiences go in as a
+variable; so does the day that everything is computed for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from include.activation.audiences import load_audiences
+from include.errors import Stop
+from include.settings import PROJECT, Settings
+
+DBT_PROJECT = PROJECT / "dbt_project"
+
+
+def dbt_vars(as_of: date | str) -> dict[str, Any]:
+    """The variables every dbt run gets: the day, and the declared audiences."""
+    audiences = [
+        audience.model_dump(mode="json", exclude={"description", "owner", "guard"})
+        for audience in load_audiences().values()
+    ]
+    return {"as_of": str(as_of), "audiences": audiences}
+
+
+def dbt_environment(settings: Settings) -> dict[str, str]:
+    """What `dbt_project/profiles.yml` and dbt itself read from the environment."""
+    return {
+        "DBT_PROJECT_DIR": str(DBT_PROJECT),
+        "DBT_PROFILES_DIR": str(DBT_PROJECT),
+        "DBT_TARGET_PATH": str(target_path(settings)),
+        "DBT_LOG_PATH": str(settings.home.absolute() / "dbt/logs"),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "REGULARS_WAREHOUSE": str(settings.warehouse_path),
+        "REGULARS_MEMORY_LIMIT": settings.memory_limit,
+        "REGULARS_THREADS": str(settings.threads),
+    }
+
+
+def target_path(settings: Settings) -> Path:
+    """Where dbt leaves its manifest, run results and compiled SQL."""
+    return settings.home.absolute() / "dbt/target"
+
+
+def run_dbt(settings: Settings, arguments: Sequence[str], as_of: date | None = None) -> None:
+    """Run one dbt command in a process of its own, its output going through to the terminal.
+
+    A process of its own, because dbt keeps the warehouse open for as long as it lives.
+    Raises `Stop` when dbt fails; its own output, above, says at which model.
+    """
+    variables = json.dumps(dbt_vars(as_of or settings.day()))
+    command = [str(Path(sys.executable).with_name("dbt")), *arguments]
+    if arguments and arguments[0] not in {"clean", "debug", "deps"}:
+        command += ["--vars", variables]
+    settings.home.mkdir(parents=True, exist_ok=True)
+    finished = subprocess.run(command, env=os.environ | dbt_environment(settings), check=False)
+    if finished.returncode != 0:
+        raise Stop(f"dbt {arguments[0] if arguments else ''} failed; its output says where")

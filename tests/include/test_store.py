@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import stat
+import uuid
+from pathlib import Path
+
+import pytest
+
+from include.store import Store
+
+
+@pytest.fixture(params=["folder", "object store"])
+def store(request, tmp_path):
+    return Store(str(tmp_path) if request.param == "folder" else f"memory://{uuid.uuid4()}")
+
+
+def test_what_was_written_is_read_back_whole(store):
+    store.write("a/b.json", b"one")
+    store.write("a/b.json", b"two")
+    assert store.read("a/b.json") == b"two"
+    assert store.list("a") == ["b.json"]
+
+
+def test_a_finished_file_moves_in_and_leaves_its_workspace(store):
+    with store.workspace() as folder:
+        file = Path(folder) / "made.parquet"
+        file.write_bytes(b"rows")
+        store.take(file, "plans/1/plan.parquet")
+        assert not file.exists()
+    assert store.read("plans/1/plan.parquet") == b"rows"
+
+
+def test_removing_takes_a_folder_with_all_below_it_and_a_missing_one_is_no_error(store):
+    store.write("a/b/c", b"")
+    store.remove("a")
+    store.remove("a")
+    assert not store.exists("a/b/c")
+    assert store.list("a") == []
+
+
+def test_a_path_cannot_leave_the_store(store):
+    for path in ("../secret", "a/../../secret", "/etc/passwd"):
+        with pytest.raises(ValueError, match="not a path below the store"):
+            store.write(path, b"")
+
+
+def test_local_files_are_private_and_unfinished_ones_are_not_listed(tmp_path):
+    store = Store(str(tmp_path))
+    store.write("a.json", b"1")
+    (tmp_path / ".writing-x").write_bytes(b"half")
+    assert stat.S_IMODE((tmp_path / "a.json").stat().st_mode) == 0o600
+    assert store.list("") == ["a.json"]
