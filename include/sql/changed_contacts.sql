@@ -1,0 +1,9 @@
+-- The contacts behind the memberships that may change, for the destination to normalise and hash.
+create view contacts as
+select all_contacts.*
+from all_contacts
+where all_contacts.customer_id in (
+    select wanted.customer_id
+    from wanted
+    where wanted.member_key in (select changed.member_key from changed)
+)

@@ -1,0 +1,17 @@
+-- The members for whom the view `wanted` (desired memberships) and the view `held` (state) do not agree.
+-- Only 128-bit keys are compared; what else is known of a member is looked up for these alone.
+create temp table changed as
+select coalesce(wanted.member_key, held.member_key) as member_key
+from wanted
+full join (
+    select
+        member_key,
+        fingerprint,
+        status = 'held' and class is null as is_settled
+    from held
+) as held on wanted.member_key = held.member_key
+where
+    wanted.member_key is null
+    or held.member_key is null
+    or wanted.fingerprint <> held.fingerprint
+    or not held.is_settled

@@ -1,0 +1,14 @@
+-- What a destination holds before anything was ever sent; the columns of every state.parquet.
+create or replace view held as
+select
+    null::varchar as customer_id,
+    null::uuid as member_key,
+    null::varchar as identity,
+    null::uuid as fingerprint,
+    null::timestamp as since,
+    null::varchar as status,
+    null::varchar as code,
+    null::varchar as class,
+    null::integer as tries,
+    null::varchar as plan_id
+where false

@@ -1,0 +1,3 @@
+-- What `fold_state` has to know of its plan.
+set variable plan_id = $plan_id;
+set variable started_at = $started_at

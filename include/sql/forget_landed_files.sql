@@ -1,0 +1,2 @@
+delete from raw.landed_files
+where source = $source;

@@ -1,0 +1,1 @@
+select exists(select 1 from raw.order_lines where source = $source) as is_held;

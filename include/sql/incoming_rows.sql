@@ -1,0 +1,5 @@
+select
+    page,
+    count(*) as rows
+from incoming
+group by page;

@@ -1,0 +1,145 @@
+-- What has to be done so that the destination holds what is wanted. `operation` is one of add, update,
+-- remove; rows of the operations `suppressed` and `unaddressable` are only counted. A row without a
+-- batch number changes nothing but our own state.
+create temp table planned as
+with
+
+wanted_now as (
+    select
+        wanted.customer_id,
+        wanted.member_key,
+        wanted.fingerprint,
+        addressed.identity,
+        statuses.is_reachable
+    from wanted
+    left join addressed on wanted.customer_id = addressed.customer_id
+    left join statuses on addressed.identity = statuses.identity
+    where wanted.member_key in (select changed.member_key from changed)
+),
+
+held_now as (
+    select
+        *,
+        -- after a lost answer we may hold more than we know: a removal must cover it
+        status in ('held', 'unknown') as may_be_there
+    from held
+    where held.member_key in (select changed.member_key from changed)
+),
+
+leaving as (
+    select
+        'remove' as operation,
+        held_now.customer_id,
+        held_now.member_key,
+        held_now.identity,
+        held_now.fingerprint,
+        held_now.may_be_there as is_sent
+    from held_now
+    left join wanted_now on held_now.member_key = wanted_now.member_key
+    where
+        wanted_now.identity is null
+        or (held_now.may_be_there and held_now.identity <> wanted_now.identity)
+),
+
+compared as (
+    select
+        wanted_now.*,
+        case
+            when wanted_now.identity is null then 'unaddressable'
+            when held_now.status = 'held' then 'update'
+            else 'add'
+        end as operation,
+        held_now.member_key is null
+        or held_now.status = 'unknown'
+        or held_now.fingerprint <> wanted_now.fingerprint
+        or (held_now.class = 'retry' and held_now.tries < $most_tries)
+        or (
+            held_now.status = 'rejected'
+            and held_now.class = 'suppressed'
+            and coalesce(wanted_now.is_reachable, false)
+        ) as is_due
+    from wanted_now
+    left join held_now
+        on wanted_now.member_key = held_now.member_key
+        and wanted_now.identity = held_now.identity
+),
+
+arriving as (
+    select
+        case
+            when operation <> 'unaddressable' and not coalesce(is_reachable, true) then 'suppressed'
+            else operation
+        end as operation,
+        customer_id,
+        member_key,
+        identity,
+        fingerprint,
+        operation <> 'update' or $carries_fields as is_sent
+    from compared
+    where is_due
+),
+
+-- Two customers may share one address. It is sent once, and stays as long as one of them is wanted.
+staying as (
+    select held.identity
+    from held
+    where
+        held.identity in (select leaving.identity from leaving)
+        and held.status in ('held', 'unknown')
+        and not exists (
+            select 1
+            from leaving
+            where leaving.member_key = held.member_key and leaving.identity = held.identity
+        )
+    union all
+    select arriving.identity
+    from arriving
+    where arriving.operation in ('add', 'update')
+),
+
+operations as (
+    select
+        * replace (
+            is_sent and identity not in (select staying.identity from staying) as is_sent
+        )
+    from leaving
+    union all
+    select
+        * replace (
+            is_sent
+            and row_number() over (partition by operation, identity order by member_key) = 1 as is_sent
+        )
+    from arriving
+),
+
+numbered as (
+    select
+        *,
+        row_number() over (partition by operation, is_sent order by member_key, identity) - 1
+            as place
+    from operations
+),
+
+batches_before as (
+    select
+        operation,
+        coalesce(sum(ceil(count(*) / $batch_size)) over (
+            order by array_position(['remove', 'update', 'add'], operation)
+            rows between unbounded preceding and 1 preceding
+        ), 0)::integer as batch_count
+    from numbered
+    where is_sent and operation in ('remove', 'update', 'add')
+    group by operation
+)
+
+select
+    numbered.operation,
+    numbered.customer_id,
+    numbered.member_key,
+    numbered.identity,
+    numbered.fingerprint,
+    case when numbered.is_sent
+        then batches_before.batch_count + numbered.place // $batch_size + 1
+    end::integer as batch_number
+from numbered
+left join batches_before on numbered.operation = batches_before.operation

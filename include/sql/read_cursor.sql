@@ -1,0 +1,3 @@
+select cursor
+from raw.cursors
+where source = $source;

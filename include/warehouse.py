@@ -1,0 +1,148 @@
+"""Short visits to the warehouse: open it, run named static statements, close it.
+
+DuckDB lets one process at a time open the file, readers included, so nobody keeps it open. Whoever
+only wants results reads a published snapshot instead (`include/publishing.py`).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from include.errors import BadInput, RegularsError, Retry, Stop
+from include.settings import Settings
+from include.store import PRIVATE
+
+STATEMENTS = Path(__file__).parent / "sql"
+
+_CORRUPT = ("not a valid duckdb database", "corrupt", "checksum", "replaying wal", "serialization")
+_HOLDER = re.compile(r"PID (\d+)")
+
+
+class Warehouse:
+    """An open warehouse. `connection` is for DuckDB's relational API; SQL is in `include/sql`."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+
+    def run(self, statement: str, **parameters: object) -> pa.Table:
+        """Run `include/sql/<statement>.sql` and return the rows of its last statement.
+
+        A file may hold several statements; each is given the parameters (`$name`) that it names.
+        Raises `ValueError` when a parameter is missing or named nowhere.
+        """
+        parts = self.connection.extract_statements(read_statement(statement))
+        named = {name for part in parts for name in part.named_parameters}
+        if named != parameters.keys():
+            raise ValueError(f"{statement}.sql names {sorted(named)}, got {sorted(parameters)}")
+        for part in parts:
+            own = {name: parameters[name] for name in part.named_parameters}
+            self.connection.execute(part, own or None)
+        return self.connection.to_arrow_table()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of the block is kept, or nothing."""
+        self.connection.begin()
+        try:
+            yield
+        except BaseException:
+            # The engine may have rolled back by itself (a full disk); the first error counts.
+            with suppress(duckdb.Error):
+                self.connection.rollback()
+            raise
+        self.connection.commit()
+
+    @contextmanager
+    def time_zone(self, name: str) -> Iterator[None]:
+        """Within the block, timestamps without an offset are times of this zone."""
+        self.connection.execute("set timezone = $name", {"name": name})
+        try:
+            yield
+        finally:
+            self.connection.execute("set timezone = 'UTC'")
+
+
+@contextmanager
+def visit(
+    settings: Settings, read_only: bool = False, path: Path | None = None
+) -> Iterator[Warehouse]:
+    """Open the warehouse (`path`: another file in its stead) for as long as the block lasts.
+
+    Raises `Retry` when another process holds it for longer than `settings.lock_wait_seconds`, and
+    `Stop` when it is missing (read-only) or damaged.
+    """
+    path = path or settings.warehouse_path
+    if read_only and not path.exists():
+        raise Stop("there is no warehouse yet: run `regulars ingest` first")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        connection = _connect(settings, path, read_only)
+    except duckdb.Error as error:
+        raise _explained(error, path) from error
+    try:
+        path.chmod(PRIVATE)
+        connection.execute("set timezone = 'UTC'")
+        yield Warehouse(connection)
+    except duckdb.Error as error:
+        if _is_damage(error):
+            raise _explained(error, path) from error
+        raise
+    finally:
+        connection.close()
+
+
+@cache
+def read_statement(name: str) -> str:
+    """The text of `include/sql/<name>.sql`."""
+    return (STATEMENTS / f"{name}.sql").read_text()
+
+
+def _connect(settings: Settings, path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
+    deadline = time.monotonic() + settings.lock_wait_seconds
+    config: dict[str, Any] = {
+        "memory_limit": settings.memory_limit,
+        "threads": settings.threads,
+        "temp_directory": str(path.parent / "spill"),
+        # Of a new file; its compression costs a quarter less time than the oldest format's.
+        "storage_compatibility_version": "v1.5.0",
+    }
+    while True:
+        try:
+            return duckdb.connect(str(path), read_only=read_only, config=config)
+        except duckdb.IOException as error:
+            if not _is_locked(error) or time.monotonic() >= deadline:
+                raise
+        time.sleep(0.1)
+
+
+def _is_locked(error: duckdb.Error) -> bool:
+    return "could not set lock" in str(error).lower()
+
+
+def _is_damage(error: duckdb.Error) -> bool:
+    message = str(error).lower()
+    return any(sign in message for sign in _CORRUPT)
+
+
+def _explained(error: duckdb.Error, path: Path) -> RegularsError:
+    if _is_locked(error):
+        holder = _HOLDER.search(str(error))
+        process = f"process {holder[1]}" if holder else "another process"
+        return Retry(f"the warehouse {path} is held by {process}: wait until it is done, or end it")
+    if _is_damage(error):
+        return Stop(
+            f"the warehouse {path} is damaged: run `regulars ingest --rebuild`, which makes it"
+            " anew from the landing files"
+        )
+    if isinstance(error, duckdb.ParserException | duckdb.InvalidInputException):
+        return BadInput(f"DuckDB refuses the settings of REGULARS_MEMORY_LIMIT or THREADS: {error}")
+    return Stop(f"the warehouse {path} cannot be opened: {error}")
