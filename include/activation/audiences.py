@@ -10,10 +10,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
+import duckdb
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from include.errors import BadInput
+from include.publishing import Snapshot
 from include.settings import PROJECT
 
 DECLARATIONS = PROJECT / "dbt_project/models/audiences/_audiences.yml"
@@ -92,6 +94,13 @@ def get_audience(name: str, path: Path = DECLARATIONS) -> Audience:
     if name not in audiences:
         raise BadInput(f"unknown audience {name}; known are: {', '.join(sorted(audiences))}")
     return audiences[name]
+
+
+def audience_sizes(snapshot: Snapshot) -> dict[str, int]:
+    """How many members a snapshot gives each audience, before consent, suppression and holdout."""
+    with duckdb.connect() as connection:
+        members = connection.read_parquet(snapshot.path("audience_members"))
+        return dict(members.aggregate("audience, count(*)").fetchall())
 
 
 def _audience(path: Path, entry: dict[str, Any]) -> Audience:

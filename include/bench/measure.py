@@ -1,0 +1,117 @@
+"""Time contenders side by side, each in a process of its own, in turn, and keep the best run.
+
+A contender is a function `(folder) -> None` over prepared files. Seconds are taken around the call:
+importing a library is not counted. Memory is the peak of the process, imports included.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+Contender = Callable[[Path], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one contender took: seconds of the clock, seconds of CPU, peak memory in MiB."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    peak_mib: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A promise: one contender's figure is at most `times` another's, or at most `times` itself.
+
+    With `against` empty the figure is compared with the number itself (MiB of memory, say).
+    """
+
+    contender: str
+    figure: str
+    times: float
+    against: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One table of the benchmark: how its input is made, who runs on it, what is promised."""
+
+    name: str
+    prepare: Contender
+    contenders: Mapping[str, Contender]
+    limits: tuple[Limit, ...] = ()
+    runs: int = 3
+
+
+def measure(case: Case, folder: Path) -> dict[str, Figures]:
+    """Prepare the case, then run every contender `case.runs` times, in turn; keep the best."""
+    in_own_process(case.prepare, folder)
+    taken: dict[str, list[Figures]] = {name: [] for name in case.contenders}
+    for _ in range(case.runs):
+        for name, contender in case.contenders.items():
+            taken[name].append(in_own_process(contender, folder))
+    return {
+        name: Figures(
+            min(run.wall_seconds for run in runs),
+            min(run.cpu_seconds for run in runs),
+            max(run.peak_mib for run in runs),
+        )
+        for name, runs in taken.items()
+    }
+
+
+def verdicts(case: Case, figures: Mapping[str, Figures]) -> Iterator[tuple[Limit, float, bool]]:
+    """Each promise with the ratio (or figure) that was measured, and whether it is kept."""
+    for limit in case.limits:
+        value = float(getattr(figures[limit.contender], limit.figure))
+        if limit.against:
+            value /= float(getattr(figures[limit.against], limit.figure))
+        yield limit, value, value <= limit.times
+
+
+def in_own_process(contender: Contender, folder: Path) -> Figures:
+    """Call a function of a module by its name in a new interpreter, and measure the call."""
+    place = f"{contender.__module__}:{contender.__qualname__}"
+    command = [sys.executable, "-m", __name__, place, str(folder)]
+    finished = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return Figures(**json.loads(finished.stdout.splitlines()[-1]))
+
+
+def _cpu_seconds() -> float:
+    mine = resource.getrusage(resource.RUSAGE_SELF)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return mine.ru_utime + mine.ru_stime + children.ru_utime + children.ru_stime
+
+
+def _peak_mib() -> float:
+    """Linux's high-water mark of this program; `ru_maxrss` would remember what started it."""
+    status = Path("/proc/self/status").read_text()
+    return next(
+        int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")
+    )
+
+
+def _main(place: str, folder: str) -> None:
+    module, _, name = place.partition(":")
+    contender: Contender = getattr(import_module(module), name)
+    cpu, wall = _cpu_seconds(), time.perf_counter()
+    contender(Path(folder))
+    figures = {
+        "wall_seconds": time.perf_counter() - wall,
+        "cpu_seconds": _cpu_seconds() - cpu,
+        "peak_mib": _peak_mib(),
+    }
+    sys.stdout.write(json.dumps(figures) + "\n")
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

@@ -1,0 +1,250 @@
+"""Regulars by hand: every step with the functions that the DAGs call, without Airflow.
+
+`ingest`, `build`, `publish` and `sync`, in that order, do what the DAGs do.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from include import landing, publishing
+from include.activation import sync as activation
+from include.activation.audiences import Audience, audience_sizes, get_audience, load_audiences
+from include.connections import connection_id, read_connection
+from include.dbt import run_dbt
+from include.errors import BadInput, RegularsError
+from include.quality.gate import audience_gate, raw_gate
+from include.settings import Settings, load_settings
+from include.sources.declarations import load_sources
+from include.store import Store
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
+)
+console = Console()
+progress = Console(stderr=True)
+
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], help="The day to compute for; default REGULARS_AS_OF."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
+OneAudience = Annotated[str | None, typer.Option(help="One audience; default all.")]
+OneDestination = Annotated[str | None, typer.Option(help="One destination; default all.")]
+
+
+@app.command()
+def ingest(
+    source: Annotated[list[str] | None, typer.Option(help="One source; default all.")] = None,
+    rebuild: Annotated[
+        bool, typer.Option(help="Make the warehouse anew from the landing files.")
+    ] = False,
+    as_of: AsOf = None,
+    as_json: AsJson = False,
+) -> None:
+    """Land what is new at the sources and merge it into the raw tables."""
+    settings = _settings(as_of)
+    if rebuild:
+        loaded = landing.rebuild(settings, progress.print)
+    else:
+        loaded = landing.ingest(settings, source, progress.print)
+    _show("Loaded", [asdict(load) for load in loaded], as_json)
+
+
+@app.command()
+def build(as_of: AsOf = None) -> None:
+    """Judge what has landed, build and test the models, judge what was built."""
+    settings = _settings(as_of)
+    report = raw_gate(settings, settings.day(), list(load_sources(settings)))
+    progress.print(f"raw gate: {report.verdict} ({report.page_path})")
+    run_dbt(settings, ["build"], settings.day())
+    report = audience_gate(settings, settings.day(), list(load_audiences()))
+    progress.print(f"audience gate: {report.verdict} ({report.page_path})")
+
+
+@app.command()
+def publish(
+    as_of: AsOf = None,
+    accept: Annotated[
+        str | None, typer.Option(help="The id of a gate report whose warnings you accept.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish what was built, if the audience gate let it through."""
+    settings = _settings(as_of)
+    snapshot = publishing.publish(settings, settings.day(), accept)
+    rows = [{"table": name, "rows": table.rows} for name, table in snapshot.tables.items()]
+    _show(f"Snapshot {snapshot.snapshot_id}, as of {snapshot.as_of}", rows, as_json)
+
+
+@app.command()
+def plan(
+    audience: OneAudience = None,
+    destination: OneDestination = None,
+    as_of: AsOf = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a sync would send, and what its guard says, without sending anything."""
+    settings = _settings(as_of)
+
+    def planned(one: Audience, to: str) -> dict[str, Any]:
+        credentials = read_connection(connection_id(to))
+        return asdict(activation.plan_audience(settings, one, to, credentials))
+
+    rows, failures = _for_each(audience, destination, planned)
+    _show("Plans", rows, as_json)
+    _exit_on(failures)
+
+
+@app.command()
+def sync(
+    audience: OneAudience = None,
+    destination: OneDestination = None,
+    dry_run: Annotated[bool, typer.Option(help="Only plan.")] = False,
+    approve: Annotated[
+        str | None, typer.Option(help="The hash of a held-up plan that you have looked at.")
+    ] = None,
+    as_of: AsOf = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring destinations in line with the published audiences. A second run sends nothing."""
+    settings = _settings(as_of)
+    if approve and not (audience and destination):
+        raise BadInput("--approve is for one plan: name its --audience and --destination")
+
+    def synced(one: Audience, to: str) -> dict[str, Any]:
+        credentials = read_connection(connection_id(to))
+        return asdict(activation.sync(settings, one, to, credentials, dry_run, approve))
+
+    rows, failures = _for_each(audience, destination, synced)
+    _show("Synced" if not dry_run else "Would sync", rows, as_json)
+    _exit_on(failures)
+
+
+@app.command()
+def status(as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """Show where every audience stands at every destination."""
+    rows = [asdict(standing) for standing in activation.status(_settings(as_of))]
+    _show("Audiences at their destinations", rows, as_json)
+
+
+@app.command()
+def audiences(as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """List the declared audiences, and how many members the published snapshot gives each."""
+    snapshot = publishing.current(Store(_settings(as_of).store))
+    sizes = audience_sizes(snapshot) if snapshot else {}
+    rows = [
+        {
+            "audience": audience.name,
+            "members": sizes.get(audience.name, 0) if snapshot else None,
+            "owner": audience.owner,
+            "priority": audience.priority,
+            "holdout_percent": audience.holdout_percent,
+            "destinations": ", ".join(target.to for target in audience.destinations),
+            "description": audience.description,
+        }
+        for audience in load_audiences().values()
+    ]
+    _show("Audiences", rows, as_json)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def dbt(context: typer.Context) -> None:
+    """Run any dbt command with the project's profile and variables, such as `dbt test`."""
+    settings = load_settings()
+    run_dbt(settings, context.args, settings.day())
+
+
+@app.command()
+def sandbox() -> None:
+    """Serve the sandbox, with its page, on loopback until stopped."""
+    settings = load_settings()
+    database = settings.home.absolute() / "sandbox.sqlite"
+    options = ["--port", str(settings.sandbox_port), "--database", str(database)]
+    progress.print(f"http://127.0.0.1:{settings.sandbox_port}/")
+    _run_module("include.sandbox", *options)
+
+
+@app.command()
+def local(what: Annotated[str, typer.Argument(help="demo, up or down")]) -> None:
+    """Run the demo, or start and stop Airflow and the sandbox on this machine."""
+    _run_module("include.local", what)
+
+
+@app.command()
+def bench(
+    cases: Annotated[list[str] | None, typer.Argument(help="Some cases; default all.")] = None,
+) -> None:
+    """Run the side-by-side benchmarks."""
+    _run_module("include.bench", *(cases or ()))
+
+
+def main() -> None:
+    """The command `regulars`: an error that we raise on purpose is one line, and exit status 1."""
+    try:
+        app()
+    except RegularsError as error:
+        progress.print(f"error: {error}", style="red", markup=False, highlight=False)
+        sys.exit(1)
+
+
+def _settings(as_of: datetime | None) -> Settings:
+    return load_settings(as_of=as_of.date()) if as_of else load_settings()
+
+
+def _run_module(module: str, *arguments: str) -> None:
+    """Run a part that need not be loaded for every other command, in a process of its own."""
+    finished = subprocess.run([sys.executable, "-m", module, *arguments], check=False)
+    if finished.returncode:
+        raise typer.Exit(finished.returncode)
+
+
+def _for_each(
+    audience: str | None,
+    destination: str | None,
+    step: Callable[[Audience, str], dict[str, Any]],
+) -> tuple[list[dict[str, Any]], list[RegularsError]]:
+    """Take the step for every audience and destination asked for; one that fails stops no other."""
+    rows: list[dict[str, Any]] = []
+    failures: list[RegularsError] = []
+    chosen = [get_audience(audience)] if audience else list(load_audiences().values())
+    for one in chosen:
+        targets = [one.target(destination)] if destination and audience else one.destinations
+        for target in targets:
+            if destination in (None, target.to):
+                progress.print(f"{one.name} to {target.to} ...", highlight=False)
+                try:
+                    rows.append(step(one, target.to))
+                except RegularsError as error:
+                    failures.append(error)
+    return rows, failures
+
+
+def _exit_on(failures: Sequence[RegularsError]) -> None:
+    for failure in failures:
+        progress.print(f"error: {failure}", style="red", markup=False, highlight=False)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _show(title: str, rows: Sequence[dict[str, Any]], as_json: bool) -> None:
+    """One table for a person, or one JSON list for a machine."""
+    if as_json:
+        sys.stdout.write(json.dumps(rows, default=str) + "\n")
+        return
+    table = Table(title=title, title_justify="left")
+    for name in rows[0] if rows else ():
+        table.add_column(name.replace("_", " "))
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    console.print(table)
