@@ -21,7 +21,7 @@ from include import landing, publishing
 from include.activation import sync as activation
 from include.activation.audiences import Audience, audience_sizes, get_audience, load_audiences
 from include.connections import connection_id, read_connection
-from include.dbt import run_dbt
+from include.dbt import BUILD, run_dbt
 from include.errors import BadInput, RegularsError
 from include.quality.gate import audience_gate, raw_gate
 from include.settings import Settings, load_settings
@@ -67,7 +67,7 @@ def build(as_of: AsOf = None) -> None:
     settings = _settings(as_of)
     report = raw_gate(settings, settings.day(), list(load_sources(settings)))
     progress.print(f"raw gate: {report.verdict} ({report.page_path})")
-    run_dbt(settings, ["build"], settings.day())
+    run_dbt(settings, BUILD, settings.day())
     report = audience_gate(settings, settings.day(), list(load_audiences()))
     progress.print(f"audience gate: {report.verdict} ({report.page_path})")
 
@@ -147,10 +147,9 @@ def audiences(as_of: AsOf = None, as_json: AsJson = False) -> None:
         {
             "audience": audience.name,
             "members": sizes.get(audience.name, 0) if snapshot else None,
+            "held_out_percent": audience.holdout_percent,
+            "destinations": " ".join(target.to for target in audience.destinations),
             "owner": audience.owner,
-            "priority": audience.priority,
-            "holdout_percent": audience.holdout_percent,
-            "destinations": ", ".join(target.to for target in audience.destinations),
             "description": audience.description,
         }
         for audience in load_audiences().values()

@@ -20,6 +20,9 @@ from include.errors import Stop
 from include.settings import PROJECT, Settings
 
 DBT_PROJECT = PROJECT / "dbt_project"
+BUILD = ("build", "--exclude-resource-type", "unit_test")
+"""Models with their data tests. Unit tests say whether the SQL is right, not the data: they are run
+where the SQL changes, in `make test`."""
 
 
 def dbt_vars(as_of: date | str) -> dict[str, Any]:
