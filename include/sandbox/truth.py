@@ -1,0 +1,444 @@
+"""What the vendors hold, in one SQLite file that survives a restart."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS mailchimp_lists (
+    list_id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    double_optin INTEGER NOT NULL DEFAULT 0,
+    created_at TEXT NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS mailchimp_merge_fields (
+    list_id TEXT NOT NULL,
+    merge_id INTEGER NOT NULL,
+    tag TEXT NOT NULL,
+    name TEXT NOT NULL,
+    type TEXT NOT NULL,
+    required INTEGER NOT NULL DEFAULT 0,
+    default_value TEXT NOT NULL DEFAULT '',
+    public INTEGER NOT NULL DEFAULT 0,
+    display_order INTEGER NOT NULL,
+    options TEXT NOT NULL DEFAULT '{}',
+    help_text TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (list_id, merge_id)
+);
+
+-- status 'forgotten' is the scar a permanently deleted contact leaves: a hash, nothing else.
+CREATE TABLE IF NOT EXISTS mailchimp_members (
+    member_number INTEGER PRIMARY KEY,
+    list_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    email_address TEXT NOT NULL,
+    status TEXT NOT NULL,
+    status_by TEXT NOT NULL,
+    merge_fields TEXT NOT NULL,
+    attributes TEXT NOT NULL,
+    opted_in_at TEXT NOT NULL,
+    last_changed TEXT NOT NULL,
+    created INTEGER NOT NULL DEFAULT 0,
+    updated INTEGER NOT NULL DEFAULT 0,
+    subscribed INTEGER NOT NULL DEFAULT 0,
+    resubscribed INTEGER NOT NULL DEFAULT 0,
+    unsubscribed INTEGER NOT NULL DEFAULT 0,
+    writes INTEGER NOT NULL DEFAULT 0
+);
+
+-- One index that covers every listing and count, so that a batch pays for only one.
+CREATE INDEX IF NOT EXISTS mailchimp_members_by_id
+ON mailchimp_members (list_id, id, status, last_changed);
+
+CREATE TABLE IF NOT EXISTS mailchimp_segments (
+    segment_id INTEGER PRIMARY KEY,
+    list_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    type TEXT NOT NULL,
+    options TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    member_count INTEGER NOT NULL DEFAULT 0,
+    added INTEGER NOT NULL DEFAULT 0,
+    removed INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE TABLE IF NOT EXISTS mailchimp_segment_members (
+    segment_id INTEGER NOT NULL,
+    member_number INTEGER NOT NULL,
+    PRIMARY KEY (segment_id, member_number)
+) WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS mailchimp_segments_by_member
+ON mailchimp_segment_members (member_number);
+
+-- member_count is the number of active subscribers, as Mailchimp has it.
+CREATE TRIGGER IF NOT EXISTS mailchimp_tag_added AFTER INSERT ON mailchimp_segment_members
+BEGIN
+    UPDATE mailchimp_segments SET
+        added = added + 1,
+        member_count = member_count + (
+            SELECT status = 'subscribed' FROM mailchimp_members
+            WHERE member_number = new.member_number
+        )
+    WHERE segment_id = new.segment_id;
+END;
+
+CREATE TRIGGER IF NOT EXISTS mailchimp_tag_removed AFTER DELETE ON mailchimp_segment_members
+BEGIN
+    UPDATE mailchimp_segments SET
+        removed = removed + 1,
+        member_count = member_count - (
+            SELECT status = 'subscribed' FROM mailchimp_members
+            WHERE member_number = old.member_number
+        )
+    WHERE segment_id = old.segment_id;
+END;
+
+CREATE TRIGGER IF NOT EXISTS mailchimp_status_changed AFTER UPDATE OF status ON mailchimp_members
+WHEN (old.status = 'subscribed') <> (new.status = 'subscribed')
+BEGIN
+    UPDATE mailchimp_segments
+    SET member_count = member_count + iif(new.status = 'subscribed', 1, -1)
+    WHERE segment_id IN (
+        SELECT segment_id FROM mailchimp_segment_members WHERE member_number = new.member_number
+    );
+END;
+
+CREATE TABLE IF NOT EXISTS meta_accounts (
+    account_id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    tos_accepted INTEGER NOT NULL DEFAULT 1
+);
+
+CREATE TABLE IF NOT EXISTS meta_audiences (
+    audience_id INTEGER PRIMARY KEY,
+    account_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    subtype TEXT NOT NULL,
+    customer_file_source TEXT NOT NULL,
+    is_value_based INTEGER NOT NULL,
+    flagged_fields TEXT NOT NULL,
+    operation_code INTEGER,
+    minimum_size INTEGER NOT NULL DEFAULT 0,
+    time_created INTEGER NOT NULL,
+    time_updated INTEGER NOT NULL,
+    time_content_updated INTEGER NOT NULL,
+    size INTEGER NOT NULL DEFAULT 0,
+    added INTEGER NOT NULL DEFAULT 0,
+    removed INTEGER NOT NULL DEFAULT 0
+);
+
+-- A member is the whole tuple it was uploaded as; key_names says which keys the tuple holds.
+CREATE TABLE IF NOT EXISTS meta_members (
+    audience_id INTEGER NOT NULL,
+    identity BLOB NOT NULL,
+    key_names TEXT NOT NULL,
+    key_values TEXT NOT NULL
+);
+
+CREATE UNIQUE INDEX IF NOT EXISTS meta_members_by_identity
+ON meta_members (audience_id, identity);
+
+CREATE TABLE IF NOT EXISTS meta_sessions (
+    account_id TEXT NOT NULL,
+    session_id INTEGER NOT NULL,
+    audience_id INTEGER NOT NULL,
+    operation TEXT NOT NULL,
+    started_at REAL NOT NULL,
+    ended_at REAL,
+    num_received INTEGER NOT NULL DEFAULT 0,
+    num_invalid_entries INTEGER NOT NULL DEFAULT 0,
+    changed INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (account_id, session_id)
+);
+
+CREATE TABLE IF NOT EXISTS meta_batches (
+    account_id TEXT NOT NULL,
+    session_id INTEGER NOT NULL,
+    batch_seq INTEGER NOT NULL,
+    answer TEXT NOT NULL,
+    PRIMARY KEY (account_id, session_id, batch_seq)
+);
+
+CREATE TABLE IF NOT EXISTS calls (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at REAL NOT NULL,
+    method TEXT NOT NULL,
+    path TEXT NOT NULL,
+    status INTEGER,
+    bytes INTEGER NOT NULL,
+    milliseconds REAL NOT NULL,
+    simultaneous INTEGER NOT NULL,
+    fault TEXT
+);
+"""
+
+TABLES = (
+    "mailchimp_lists",
+    "mailchimp_merge_fields",
+    "mailchimp_members",
+    "mailchimp_segments",
+    "mailchimp_segment_members",
+    "meta_accounts",
+    "meta_audiences",
+    "meta_members",
+    "meta_sessions",
+    "meta_batches",
+    "calls",
+)
+
+NEW_LIST_FIELDS = (
+    ("FNAME", "First Name", "text"),
+    ("LNAME", "Last Name", "text"),
+    ("ADDRESS", "Address", "address"),
+    ("PHONE", "Phone Number", "phone"),
+    ("BIRTHDAY", "Birthday", "birthday"),
+)
+
+
+def now() -> str:
+    """The present instant as Mailchimp writes it: ISO 8601, whole seconds, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Truth:
+    """The SQLite file and what is asked of it across vendors.
+
+    One connection, used by the event loop's thread only: a handler never awaits inside a
+    transaction, so requests cannot interleave.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.connection = sqlite3.connect(path, check_same_thread=False)
+        self.connection.row_factory = sqlite3.Row
+        self.connection.executescript(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY;"
+            "PRAGMA cache_size = -262144;"
+        )
+        # The call log has a connection of its own, so that reading does not count as a change.
+        self._log = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._log.row_factory = sqlite3.Row
+        self._log.execute("PRAGMA synchronous = OFF")
+        self._remembered: dict[tuple[Any, ...], list[sqlite3.Row]] = {}
+        self._remembered_at = -1
+        self._create()
+
+    def _create(self) -> None:
+        self.connection.executescript(SCHEMA)
+        if not self.one("SELECT 1 FROM mailchimp_lists"):
+            with self.connection:
+                self.create_list("regulars", "Regulars")
+                self.connection.execute(
+                    "INSERT INTO meta_accounts (account_id, name) VALUES ('1000', 'Regulars')"
+                )
+
+    def create_list(self, list_id: str, name: str) -> None:
+        """A list as Mailchimp makes it: five merge fields, single opt-in, nobody on it."""
+        self.connection.execute(
+            "INSERT INTO mailchimp_lists (list_id, name, created_at) VALUES (?, ?, ?)",
+            (list_id, name, now()),
+        )
+        self.connection.executemany(
+            """
+            INSERT INTO mailchimp_merge_fields (list_id, merge_id, tag, name, type, display_order)
+            VALUES (?, ?, ?, ?, ?, ?)
+            """,
+            [
+                (list_id, number, tag, title, kind, number + 1)
+                for number, (tag, title, kind) in enumerate(NEW_LIST_FIELDS, 1)
+            ],
+        )
+
+    def reset(self) -> None:
+        """Back to the first day: one empty list, one empty ad account, no calls."""
+        self.connection.executescript("".join(f"DROP TABLE IF EXISTS {table};" for table in TABLES))
+        self._create()
+
+    def one(self, query: str, parameters: Any = ()) -> sqlite3.Row | None:
+        """The first row of a query, or None."""
+        row: sqlite3.Row | None = self.connection.execute(query, parameters).fetchone()
+        return row
+
+    def all(self, query: str, parameters: Any = ()) -> list[sqlite3.Row]:
+        """All rows of a query."""
+        return self.connection.execute(query, parameters).fetchall()
+
+    def remembered(self, query: str, parameters: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
+        """All rows, kept until something is written: a client that pages asks for them again."""
+        if self._remembered_at != self.connection.total_changes:
+            self._remembered.clear()
+            self._remembered_at = self.connection.total_changes
+        key = (query, *parameters)
+        if key not in self._remembered:
+            self._remembered[key] = self.all(query, parameters)
+        return self._remembered[key]
+
+    def count(self, query: str, parameters: tuple[Any, ...] = ()) -> int:
+        """The one number a query gives, remembered likewise."""
+        number: int = self.remembered(query, parameters)[0][0]
+        return number
+
+    def everything(self) -> dict[str, Any]:
+        """All that the vendors hold, with the effects each member and audience has felt."""
+        return {"mailchimp": self._mailchimp(), "meta": self._meta()}
+
+    def _mailchimp(self) -> dict[str, Any]:
+        tags: dict[int, list[str]] = {}
+        tagged: dict[int, list[str]] = {}
+        for row in self.all(
+            """
+            SELECT tags.segment_id, segments.name, tags.member_number, members.id
+            FROM mailchimp_segment_members AS tags
+            INNER JOIN mailchimp_segments AS segments USING (segment_id)
+            INNER JOIN mailchimp_members AS members USING (member_number)
+            ORDER BY segments.name, members.id
+            """
+        ):
+            tags.setdefault(row["member_number"], []).append(row["name"])
+            tagged.setdefault(row["segment_id"], []).append(row["id"])
+
+        lists: dict[str, Any] = {}
+        for row in self.all("SELECT * FROM mailchimp_lists"):
+            lists[row["list_id"]] = {
+                "name": row["name"],
+                "double_optin": bool(row["double_optin"]),
+                "members": {},
+                "forgotten": {},
+                "segments": {},
+            }
+        for row in self.all("SELECT * FROM mailchimp_members ORDER BY id"):
+            effects = {name: row[name] for name in EFFECTS}
+            if row["status"] == "forgotten":
+                lists[row["list_id"]]["forgotten"][row["id"]] = effects
+                continue
+            lists[row["list_id"]]["members"][row["id"]] = {
+                "email_address": row["email_address"],
+                "status": row["status"],
+                "status_by": row["status_by"],
+                "merge_fields": json.loads(row["merge_fields"]),
+                "tags": tags.get(row["member_number"], []),
+                "last_changed": row["last_changed"],
+                **effects,
+            }
+        for row in self.all("SELECT * FROM mailchimp_segments ORDER BY segment_id"):
+            lists[row["list_id"]]["segments"][str(row["segment_id"])] = {
+                "name": row["name"],
+                "type": row["type"],
+                "member_count": row["member_count"],
+                "members": tagged.get(row["segment_id"], []),
+                "added": row["added"],
+                "removed": row["removed"],
+            }
+        return {"lists": lists}
+
+    def _meta(self) -> dict[str, Any]:
+        members: dict[int, list[dict[str, str]]] = {}
+        for row in self.all(
+            "SELECT audience_id, key_names, key_values FROM meta_members ORDER BY key_values"
+        ):
+            members.setdefault(row["audience_id"], []).append(
+                dict(zip(row["key_names"].split(","), row["key_values"].split("|"), strict=True))
+            )
+        audiences = {
+            str(row["audience_id"]): {
+                "account_id": row["account_id"],
+                "name": row["name"],
+                "members": members.get(row["audience_id"], []),
+                "size": row["size"],
+                "added": row["added"],
+                "removed": row["removed"],
+            }
+            for row in self.all("SELECT * FROM meta_audiences ORDER BY audience_id")
+        }
+        accounts = {
+            f"act_{row['account_id']}": {"tos_accepted": bool(row["tos_accepted"])}
+            for row in self.all("SELECT * FROM meta_accounts")
+        }
+        return {"accounts": accounts, "audiences": audiences}
+
+    def summary(self) -> dict[str, Any]:
+        """Counts only: members by status, effects, tag and audience sizes, calls."""
+        lists = {
+            row["list_id"]: {
+                "members": self.statuses(row["list_id"]),
+                "effects": dict(
+                    self.one(
+                        """
+                        SELECT
+                            coalesce(sum(created), 0) AS created,
+                            coalesce(sum(updated), 0) AS updated,
+                            coalesce(sum(subscribed), 0) AS subscribed,
+                            coalesce(sum(resubscribed), 0) AS resubscribed,
+                            coalesce(sum(unsubscribed), 0) AS unsubscribed,
+                            coalesce(sum(writes), 0) AS writes
+                        FROM mailchimp_members WHERE list_id = ?
+                        """,
+                        (row["list_id"],),
+                    )
+                    or {}
+                ),
+                "segments": {
+                    segment["name"]: {
+                        "member_count": segment["member_count"],
+                        "added": segment["added"],
+                        "removed": segment["removed"],
+                    }
+                    for segment in self.all(
+                        "SELECT * FROM mailchimp_segments WHERE list_id = ?", (row["list_id"],)
+                    )
+                },
+            }
+            for row in self.all("SELECT list_id FROM mailchimp_lists")
+        }
+        audiences = {
+            str(row["audience_id"]): {
+                "name": row["name"],
+                "size": row["size"],
+                "added": row["added"],
+                "removed": row["removed"],
+            }
+            for row in self.all("SELECT * FROM meta_audiences")
+        }
+        return {
+            "mailchimp": {"lists": lists},
+            "meta": {"audiences": audiences},
+            "calls": self.count("SELECT count(*) FROM calls"),
+        }
+
+    def statuses(self, list_id: str) -> dict[str, int]:
+        """How many contacts of a list are in each status, the forgotten ones left out."""
+        rows = self.remembered(
+            """
+            SELECT status, count(*) AS members FROM mailchimp_members
+            WHERE list_id = ? GROUP BY status
+            """,
+            (list_id,),
+        )
+        counted = {row["status"]: row["members"] for row in rows}
+        return {status: counted.get(status, 0) for status in STATUSES}
+
+    def record_call(self, call: Iterable[Any]) -> None:
+        """Append to the call log."""
+        self._log.execute(
+            """
+            INSERT INTO calls (at, method, path, status, bytes, milliseconds, simultaneous, fault)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            """,
+            tuple(call),
+        )
+
+    def calls(self, since: int = 0) -> list[dict[str, Any]]:
+        """The call log after `since`, oldest first."""
+        return [dict(row) for row in self.all("SELECT * FROM calls WHERE seq > ?", (since,))]
+
+
+EFFECTS = ("created", "updated", "subscribed", "resubscribed", "unsubscribed", "writes")
+STATUSES = ("subscribed", "unsubscribed", "cleaned", "pending", "transactional", "archived")
