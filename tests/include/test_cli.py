@@ -1,0 +1,116 @@
+"""The whole job by hand: the commands of the README in their order, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from include.local.environment import sandbox_connections
+from tests.sandbox_server import start_sandbox
+
+REGULARS = Path(sys.executable).with_name("regulars")
+SOURCES = """
+sources:
+  - name: shop
+    type: files
+    path: orders.csv
+    grain: order
+    time_zone: Europe/Berlin
+    currency: EUR
+    columns: {order_id: order, ordered_at: at, customer_key: customer, gross_amount: amount}
+  - name: people
+    type: files
+    path: people.csv
+    grain: contact
+    customers_of: shop
+    columns: {customer_key: customer, email: email, has_email_consent: mail, has_ads_consent: ads}
+"""
+CUSTOMERS = 60
+
+
+class Shop:
+    """A small shop in a folder: customer 0 orders most, the last one least and longest ago."""
+
+    def __init__(self, folder: Path, sandbox: str) -> None:
+        self.folder = folder
+        (folder / "sources.yml").write_text(SOURCES)
+        rows = [
+            f"{customer}-{n},2025-{12 - n:02d}-{28 - customer % 20:02d} 12:00:00,"
+            f"{customer},{100 - customer}.50"
+            for customer in range(CUSTOMERS)
+            for n in range(1 + (CUSTOMERS - customer) // 8)
+        ]
+        (folder / "orders.csv").write_text("\n".join(["order,at,customer,amount", *rows]) + "\n")
+        self.write_people(consent={customer: True for customer in range(CUSTOMERS)})
+        self.environment = {
+            **os.environ,
+            **sandbox_connections(sandbox),
+            "REGULARS_HOME": str(folder / "home"),
+            "REGULARS_SOURCES": str(folder / "sources.yml"),
+            "REGULARS_AS_OF": "2026-01-01",
+        }
+
+    def write_people(self, consent: dict[int, bool]) -> None:
+        rows = [f"{c},person{c}@shop.test,{mail},true" for c, mail in consent.items()]
+        text = "\n".join(["customer,email,mail,ads", *rows]).lower()
+        (self.folder / "people.csv").write_text(text + "\n")
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(REGULARS), *arguments],
+            env=self.environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+        )
+
+    def does(self, *arguments: str) -> list[dict]:
+        finished = self.run(*arguments)
+        assert finished.returncode == 0, finished.stdout + finished.stderr
+        return json.loads(finished.stdout) if "--json" in arguments else []
+
+
+@pytest.fixture
+def shop(tmp_path):
+    with start_sandbox(tmp_path) as sandbox:
+        yield Shop(tmp_path, sandbox.url), sandbox
+
+
+def test_ingest_build_publish_and_sync_in_that_order_do_the_whole_job_once(shop):
+    shop, sandbox = shop
+    orders = shop.does("ingest", "--json")[0]["rows"]
+    shop.does("build")
+    published = {row["table"]: row["rows"] for row in shop.does("publish", "--json")}
+    assert published["orders"] == orders
+    assert published["customers"] == CUSTOMERS
+
+    planned = shop.does("plan", "--audience", "mailable_customers", "--json")
+    assert [(row["adds"], row["decision"]) for row in planned] == [(CUSTOMERS, "pass")]
+    assert sandbox.truth()["mailchimp"]["lists"]["regulars"]["members"] == {}
+
+    synced = shop.does("sync", "--json")
+    assert {row["destination"] for row in synced} == {"mailchimp", "meta"}
+    assert len(sandbox.truth()["mailchimp"]["lists"]["regulars"]["members"]) == CUSTOMERS
+
+    again = shop.does("sync", "--json")
+    assert sum(row["adds"] + row["updates"] + row["removes"] for row in again) == 0
+
+    shop.write_people(consent={customer: customer != 7 for customer in range(CUSTOMERS)})
+    shop.does("ingest")
+    shop.does("build")
+    shop.does("publish")
+    withdrawn = shop.does("sync", "--audience", "mailable_customers", "--json")
+    assert [(row["adds"], row["removes"]) for row in withdrawn] == [(0, 1)]
+
+
+def test_an_error_is_one_line_that_says_what_to_do_and_exit_status_1(shop):
+    shop, _ = shop
+    finished = shop.run("sync", "--audience", "vipz")
+    assert finished.returncode == 1
+    assert "unknown audience vipz; known are: at_risk" in " ".join(finished.stderr.split())
+    assert "Traceback" not in finished.stderr
