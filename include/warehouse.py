@@ -77,8 +77,8 @@ def visit(
 ) -> Iterator[Warehouse]:
     """Open the warehouse (`path`: another file in its stead) for as long as the block lasts.
 
-    Raises `Retry` when another process holds it for longer than `settings.lock_wait_seconds`, and
-    `Stop` when it is missing (read-only) or damaged.
+    Raises `Retry` when another process holds it for longer than `settings.lock_wait_seconds`,
+    `Stop` when it is missing (read-only) or damaged, or when the work outgrows its memory.
     """
     path = path or settings.warehouse_path
     if read_only and not path.exists():
@@ -92,6 +92,11 @@ def visit(
         path.chmod(PRIVATE)
         connection.execute("set timezone = 'UTC'")
         yield Warehouse(connection)
+    except duckdb.OutOfMemoryException as error:
+        raise Stop(
+            f"the work does not fit into {settings.memory_limit} of memory: raise"
+            " REGULARS_MEMORY_LIMIT or lower REGULARS_THREADS"
+        ) from error
     except duckdb.Error as error:
         if _is_damage(error):
             raise _explained(error, path) from error

@@ -61,7 +61,7 @@ def models(folder: Path) -> None:
     with duckdb.connect(str(warehouse), config={"memory_limit": "1500MB"}) as connection:
         connection.execute("create schema marts; create schema intermediate")
         connection.read_parquet(str(folder / ORDERS)).create_view("orders_file")
-        connection.execute("create view marts.fct_orders as from orders_file")
+        connection.execute("create view marts.orders as from orders_file")
         for model in MODELS:
             sql = (compiled / f"{model}.sql").read_text()
             connection.sql(sql).create(f"intermediate.{model}")

@@ -94,7 +94,16 @@ staying as (
     union all
     select arriving.identity
     from arriving
-    where arriving.operation in ('add', 'update')
+    where
+        arriving.operation in ('add', 'update')
+        and arriving.identity in (select leaving.identity from leaving)
+),
+
+twins as (
+    select operation, md5(identity)::uuid as identity_key, min(member_key) as first_member_key
+    from arriving
+    group by operation, identity_key
+    having count(*) > 1
 ),
 
 operations as (
@@ -105,41 +114,57 @@ operations as (
     from leaving
     union all
     select
-        * replace (
-            is_sent
-            and row_number() over (partition by operation, identity order by member_key) = 1 as is_sent
+        arriving.* replace (
+            arriving.is_sent
+            and arriving.member_key = coalesce(twins.first_member_key, arriving.member_key)
+                as is_sent
         )
     from arriving
+    left join twins
+        on arriving.operation = twins.operation
+        and md5(arriving.identity)::uuid = twins.identity_key
 ),
 
-numbered as (
-    select
-        *,
-        row_number() over (partition by operation, is_sent order by member_key, identity) - 1
-            as place
-    from operations
+-- One sort gives both the numbering and the order of the file.
+ordered as (
+    select *, row_number() over () - 1 as place
+    from (
+        select *
+        from operations
+        order by
+            not is_sent,
+            array_position(['remove', 'update', 'add'], operation) nulls last,
+            operation,
+            member_key,
+            md5(identity)::uuid
+    )
 ),
 
-batches_before as (
+sent_before as (
     select
         operation,
-        coalesce(sum(ceil(count(*) / $batch_size)) over (
-            order by array_position(['remove', 'update', 'add'], operation)
-            rows between unbounded preceding and 1 preceding
-        ), 0)::integer as batch_count
-    from numbered
+        coalesce(sum(count(*)) over earlier, 0) as row_count,
+        coalesce(sum(ceil(count(*) / $batch_size)) over earlier, 0)::integer as batch_count
+    from operations
     where is_sent and operation in ('remove', 'update', 'add')
     group by operation
+    window earlier as (
+        order by array_position(['remove', 'update', 'add'], operation)
+        rows between unbounded preceding and 1 preceding
+    )
 )
 
 select
-    numbered.operation,
-    numbered.customer_id,
-    numbered.member_key,
-    numbered.identity,
-    numbered.fingerprint,
-    case when numbered.is_sent
-        then batches_before.batch_count + numbered.place // $batch_size + 1
+    ordered.operation,
+    ordered.customer_id,
+    ordered.member_key,
+    ordered.identity,
+    ordered.fingerprint,
+    case
+        when ordered.is_sent
+            then sent_before.batch_count
+                + (ordered.place - sent_before.row_count)::bigint // $batch_size + 1
     end::integer as batch_number
-from numbered
-left join batches_before on numbered.operation = batches_before.operation
+from ordered
+left join sent_before on ordered.operation = sent_before.operation
+order by ordered.place

