@@ -1,0 +1,93 @@
+"""Calls to a destination: bounded retries, and one pause for everybody when it is busy."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
+from include.errors import Retry, Stop
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a call is tried before it is left to a later run; all in seconds but `attempts`."""
+
+    attempts: int = 8
+    first_wait: float = 1
+    longest_wait: float = 120
+    deadline: float = 900
+
+
+class Abandoned(Stop):
+    """Another call has failed for good, so that this one was not made."""
+
+
+class Caller:
+    """Makes calls from several threads, and lets all of them wait while the destination is busy."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._not_before = 0.0
+        self._lock = threading.Lock()
+        self._abandoned = threading.Event()
+        self._wait = wait_random_exponential(patience.first_wait, patience.longest_wait)
+        self._out_of_time = stop_after_attempt(patience.attempts) | stop_after_delay(
+            patience.deadline
+        )
+
+    def call(self, function: Callable[[], Result]) -> tuple[Result, int]:
+        """The function's result, and how many attempts it took.
+
+        Raises the last `Retry` when patience is at an end, at once if it asks for a longer wait.
+        """
+        retrying = Retrying(
+            retry=retry_if_exception_type(Retry),
+            wait=self._seconds,
+            stop=self._is_over,
+            sleep=self._pause,
+            reraise=True,
+        )
+        for attempt in retrying:
+            with attempt:
+                self._pause(0)
+                return function(), attempt.retry_state.attempt_number
+        raise AssertionError("tenacity either returns or raises")
+
+    def abandon(self) -> None:
+        """End every pause, and refuse further calls."""
+        self._abandoned.set()
+
+    def _seconds(self, state: RetryCallState) -> float:
+        return max(self._wait(state), self._asked(state))
+
+    def _is_over(self, state: RetryCallState) -> bool:
+        return self._asked(state) > self._patience.longest_wait or self._out_of_time(state)
+
+    @staticmethod
+    def _asked(state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        return (error.after_seconds or 0) if isinstance(error, Retry) else 0
+
+    def _pause(self, seconds: float) -> None:
+        """Hold everybody up for that long, and wait until nobody is held up any more."""
+        with self._lock:
+            self._not_before = max(self._not_before, time.monotonic() + seconds)
+        while (left := self._not_before - time.monotonic()) > 0:
+            if self._abandoned.wait(left):
+                break
+        if self._abandoned.is_set():
+            raise Abandoned("another call has failed for good")

@@ -1,0 +1,105 @@
+"""Where the account of one audience at one destination lies in the store.
+
+activation/<destination>/<audience>/
+    target.json                      which account and which remote audience the state is about
+    state.parquet                    what the destination holds by our account
+    plans/<plan_id>/plan.parquet     what is to change: ids and hashed keys only
+    plans/<plan_id>/plan.json        counts, checksum, verdict; written after the Parquet file
+    plans/<plan_id>/approval.json    a person lets a plan through that its guard held up
+    plans/<plan_id>/started.json     from here on the destination may have felt the plan
+    plans/<plan_id>/sessions/        upload sessions, where a destination has them
+    plans/<plan_id>/receipts/        one file for each batch that was answered
+    plans/<plan_id>/finished.json    the state holds what the receipts say
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from include.errors import Stop
+from include.store import Store
+
+ROOT = "activation"
+
+
+class Ledger:
+    """The files of one audience at one destination."""
+
+    def __init__(self, store: Store, destination: str, audience: str) -> None:
+        self.store = store
+        self.destination = destination
+        self.audience = audience
+        self.folder = f"{ROOT}/{destination}/{audience}"
+        self.state = f"{self.folder}/state.parquet"
+        self.target = f"{self.folder}/target.json"
+
+    def plan_ids(self) -> list[str]:
+        """All plans, oldest first."""
+        return self.store.list(f"{self.folder}/plans")
+
+    def path(self, plan_id: str, *name: str) -> str:
+        """A file or folder of one plan."""
+        return "/".join((self.folder, "plans", plan_id, *name))
+
+    def has(self, plan_id: str, name: str) -> bool:
+        """Whether a plan has come as far as that file."""
+        return self.store.exists(self.path(plan_id, name))
+
+    def record(self, path: str, content: dict[str, Any]) -> None:
+        """Write a small JSON file."""
+        self.store.write(path, json.dumps(content, indent=1).encode())
+
+    def recall(self, path: str) -> dict[str, Any] | None:
+        """A small JSON file, None if it is not there."""
+        if not self.store.exists(path):
+            return None
+        content: dict[str, Any] = json.loads(self.store.read(path))
+        return content
+
+    def unfinished(self) -> str | None:
+        """The plan that was begun and not folded into the state yet; there is one at most."""
+        for plan_id in reversed(self.plan_ids()):
+            if self.has(plan_id, "finished.json"):
+                return None
+            if self.has(plan_id, "started.json"):
+                return plan_id
+        return None
+
+    def last_finished(self) -> str | None:
+        """The last plan that was folded into the state."""
+        for plan_id in reversed(self.plan_ids()):
+            if self.has(plan_id, "finished.json"):
+                return plan_id
+        return None
+
+    def finished_at(self, plan_id: str) -> str | None:
+        """When a plan was folded into the state, ISO 8601."""
+        record = self.recall(self.path(plan_id, "finished.json"))
+        return record["finished_at"] if record else None
+
+    def discard_unstarted(self) -> None:
+        """Remove plans of which nothing was ever sent."""
+        for plan_id in self.plan_ids():
+            if not self.has(plan_id, "started.json"):
+                self.store.remove(self.path(plan_id))
+
+    def check_account(self, account: str) -> None:
+        """Raise `Stop` if the state is about another account than the connection's."""
+        known = self.recall(self.target)
+        if known and known["account"] != account:
+            raise Stop(
+                f"audience {self.audience} was kept at {self.destination} account "
+                f"{known['account']}, but the connection says {account}: put the connection right, "
+                f"or remove {self.folder} to begin anew there"
+            )
+
+
+def ledgers(store: Store) -> list[Ledger]:
+    """Every audience at every destination that has files."""
+    return [
+        Ledger(store, destination, audience)
+        for destination in store.list(ROOT)
+        for audience in store.list(f"{ROOT}/{destination}")
+        if store.exists(f"{ROOT}/{destination}/{audience}/plans")
+    ]

@@ -1,0 +1,262 @@
+"""Send a plan: a stream of batches, a few at once, and a receipt for each that was answered."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from include.activation.calls import Caller
+from include.activation.ledger import Ledger
+from include.activation.plan import Plan, refuse_older
+from include.activation.receipts import NotAccepted, Receipt, acknowledged, write_receipt
+from include.activation.sessions import SessionBook
+from include.activation.workbench import Workbench
+from include.destinations.base import (
+    Answer,
+    Batch,
+    BatchRefused,
+    Destination,
+    Member,
+    Rejection,
+    RemoteAudience,
+    Session,
+    SessionOver,
+)
+from include.publishing import Snapshot
+from include.warehouse import read_statement
+
+ROWS_AT_ONCE = 1000
+# How many rows of one batch are looked for one by one when it is refused as a whole; if more are
+# bad, it is not the rows.
+MOST_POISONED = 5
+SUPERSEDED = "no longer wanted, or at another address, since the plan was made"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One batch of a plan as it leaves: who goes, and who is superseded."""
+
+    number: int
+    operation: str
+    members: tuple[Member, ...]
+    superseded: tuple[str, ...]
+
+
+def send_batches(
+    bench: Workbench,
+    ledger: Ledger,
+    destination: Destination,
+    plan: Plan,
+    snapshot: Snapshot,
+    statuses: str,
+    caller: Caller,
+) -> None:
+    """Send what has no receipt yet; removals are done before anything else begins.
+
+    Who is no longer wanted in `snapshot`, the newest, is left out. Raises what a batch raised for
+    good; the plan can then be sent on from where it stands.
+    """
+    refuse_older(ledger, snapshot)
+    ledger.check_account(destination.account)
+    remote = _remote_audience(ledger, destination, plan, caller)
+    if not ledger.has(plan.plan_id, "started.json"):
+        started_at = datetime.now(UTC).isoformat()
+        ledger.record(ledger.path(plan.plan_id, "started.json"), {"started_at": started_at})
+    done = acknowledged(ledger, plan.plan_id)
+    if len(done) == plan.batches:
+        return
+    sender = Sender(ledger, destination, plan, remote, caller)
+    sender.send(_parcels(bench, ledger, destination, plan, snapshot, statuses, done))
+
+
+class Sender:
+    """Carries the parcels of one plan, several at once."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        destination: Destination,
+        plan: Plan,
+        remote: RemoteAudience,
+        caller: Caller,
+    ) -> None:
+        self._ledger = ledger
+        self._destination = destination
+        self._plan = plan
+        self._remote = remote
+        self._caller = caller
+        self._verbs = {
+            "remove": destination.remove,
+            "update": destination.update,
+            "add": destination.add,
+        }
+        seconds = destination.session_seconds
+        self._sessions = SessionBook(ledger, plan, seconds) if seconds else None
+
+    def send(self, parcels: Iterator[Parcel]) -> None:
+        """Send all; the first error stops the rest, and what is on its way is waited for."""
+        most = 2 * self._destination.connections
+        running: set[Future[None]] = set()
+        with ThreadPoolExecutor(self._destination.connections) as pool:
+            try:
+                for operation, group in groupby(parcels, key=lambda parcel: parcel.operation):
+                    for parcel in group:
+                        running.add(pool.submit(self._deliver, parcel))
+                        if len(running) >= most:
+                            running = _collect(running, all_of_them=False)
+                    if operation == "remove":
+                        running = _collect(running, all_of_them=True)
+                _collect(running, all_of_them=True)
+            except BaseException:
+                self._caller.abandon()
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _deliver(self, parcel: Parcel) -> None:
+        began = time.monotonic()
+        answer = Answer()
+        session: Session | None = None
+        attempts = 0
+        if parcel.members:
+            (answer, session), attempts = self._caller.call(partial(self._attempt, parcel))
+        rejected = answer.rejections
+        receipt = Receipt(
+            plan_id=self._plan.plan_id,
+            batch_number=parcel.number,
+            operation=parcel.operation,
+            sent=len(parcel.members),
+            accepted=len(parcel.members) - len(rejected),
+            rejected=len(rejected),
+            superseded=len(parcel.superseded),
+            attempts=attempts,
+            seconds=round(time.monotonic() - began, 3),
+            answered_at=datetime.now(UTC).isoformat(),
+            not_accepted=(
+                *(NotAccepted(r.customer_id, r.code, r.reason, r.kind) for r in rejected),
+                *(
+                    NotAccepted(customer_id, "superseded", SUPERSEDED, "superseded")
+                    for customer_id in parcel.superseded
+                ),
+            ),
+            session_id=session.session_id if session else None,
+            vendor=dict(answer.vendor),
+        )
+        write_receipt(self._ledger, receipt)
+        if self._sessions and session:
+            self._sessions.add_received(session.session_id, len(parcel.members))
+        log.info(
+            "%s to %s: batch %d of %d (%s) took %.1f s, %d rejected",
+            self._plan.audience,
+            self._plan.destination,
+            parcel.number,
+            self._plan.batches,
+            parcel.operation,
+            receipt.seconds,
+            receipt.rejected,
+        )
+
+    def _attempt(self, parcel: Parcel) -> tuple[Answer, Session | None]:
+        verb = self._verbs[parcel.operation]
+        if self._sessions is None:
+            return self._search(parcel.operation, parcel.number, parcel.members, []), None
+        session = self._sessions.place(parcel.operation, parcel.number)
+        try:
+            return verb(self._remote, Batch(parcel.number, parcel.members, session)), session
+        except SessionOver:
+            self._sessions.open(parcel.operation, parcel.number)
+            raise
+
+    def _search(
+        self, operation: str, number: int, members: tuple[Member, ...], poisoned: list[str]
+    ) -> Answer:
+        """Send; if the whole is refused, halve it until the rows that are to blame stand alone."""
+        try:
+            return self._verbs[operation](self._remote, Batch(number, members))
+        except BatchRefused as refusal:
+            if len(members) == 1:
+                poisoned.append(members[0].customer_id)
+                reason = "the destination refuses any batch with this row"
+                return Answer(
+                    (Rejection(members[0].customer_id, refusal.code, reason, "fix_data"),)
+                )
+            if len(poisoned) >= MOST_POISONED:
+                raise
+        middle = len(members) // 2
+        first = self._search(operation, number, members[:middle], poisoned)
+        second = self._search(operation, number, members[middle:], poisoned)
+        return Answer(first.rejections + second.rejections, {**first.vendor, **second.vendor})
+
+
+def _collect(running: set[Future[None]], *, all_of_them: bool) -> set[Future[None]]:
+    """Wait for one or all; raises what they raised. Returns those still running."""
+    done, left = wait(running, return_when="ALL_COMPLETED" if all_of_them else FIRST_COMPLETED)
+    for future in done:
+        future.result()
+    return left
+
+
+def _remote_audience(
+    ledger: Ledger, destination: Destination, plan: Plan, caller: Caller
+) -> RemoteAudience:
+    """The audience at the destination; which one it is is written down once it is known."""
+    known = ledger.recall(ledger.target) or {}
+    fields = {**known.get("fields", {}), **plan.fields}
+    known_id = known.get("audience_id")
+    if known_id and fields == known["fields"]:
+        return RemoteAudience(known_id, plan.audience)
+    remote, _ = caller.call(
+        lambda: destination.ensure_audience(plan.audience, plan.fields, known_id)
+    )
+    target = {"account": plan.account, "audience_id": remote.audience_id, "fields": fields}
+    ledger.record(ledger.target, target)
+    return remote
+
+
+def _parcels(
+    bench: Workbench,
+    ledger: Ledger,
+    destination: Destination,
+    plan: Plan,
+    snapshot: Snapshot,
+    statuses: str,
+    done: list[int],
+) -> Iterator[Parcel]:
+    """The batches without a receipt, in order; the rows of only a few are in memory at a time."""
+    bench.show("plan", ledger.path(plan.plan_id, "plan.parquet"))
+    bench.show_wanted(snapshot, destination.name, plan.audience)
+    bench.show_statuses(statuses)
+    bench.show_addressed(snapshot, type(destination), "planned_contacts")
+    unsent = bench.connection.execute(read_statement("unsent_batches"), {"acknowledged": done})
+    rows = (row for block in unsent.to_arrow_reader(ROWS_AT_ONCE) for row in block.to_pylist())
+    for number, group in groupby(rows, key=itemgetter("batch_number")):
+        yield _parcel(number, list(group))
+
+
+def _parcel(number: int, rows: list[dict[str, Any]]) -> Parcel:
+    return Parcel(
+        number=number,
+        operation=rows[0]["operation"],
+        members=tuple(_member(row) for row in rows if row["is_current"]),
+        superseded=tuple(row["customer_id"] for row in rows if not row["is_current"]),
+    )
+
+
+def _member(row: dict[str, Any]) -> Member:
+    return Member(
+        customer_id=row["customer_id"],
+        identity=row["identity"],
+        contact=row["contact"],
+        payload=json.loads(row["payload"]) if row["payload"] else {},
+        status=row["status"],
+    )

@@ -1,0 +1,35 @@
+"""State: what a destination holds by our account, folded from a plan and its receipts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from include.activation.ledger import Ledger
+from include.activation.plan import Plan
+from include.activation.receipts import acknowledged, outcomes, read_receipts
+from include.activation.workbench import Workbench
+from include.errors import Retry
+
+
+def fold_plan(bench: Workbench, ledger: Ledger, plan: Plan) -> None:
+    """Bring the state to what the receipts of a completely answered plan say.
+
+    Folding twice gives the same state, so that a crash before `finished.json` does no harm.
+    Raises `Retry` if a batch has no receipt yet.
+    """
+    missing = plan.batches - len(acknowledged(ledger, plan.plan_id))
+    if missing:
+        raise Retry(f"{missing} batches of plan {plan.plan_id} have no receipt yet: sync again")
+    not_accepted = outcomes(read_receipts(ledger, plan.plan_id))
+    bench.show("plan", ledger.path(plan.plan_id, "plan.parquet"))
+    bench.show_state(ledger.state)
+    bench.connection.from_arrow(not_accepted).create("not_accepted")
+    bench.run("fold_variables", plan_id=plan.plan_id, started_at=_utc(plan.created_at))
+    file = bench.keep(bench.statement("fold_state"), "state.parquet")
+    ledger.store.take(file, ledger.state)
+    finished_at = datetime.now(UTC).isoformat()
+    ledger.record(ledger.path(plan.plan_id, "finished.json"), {"finished_at": finished_at})
+
+
+def _utc(instant: str) -> datetime:
+    return datetime.fromisoformat(instant).astimezone(UTC).replace(tzinfo=None)

@@ -1,0 +1,351 @@
+"""Sync one audience to one destination: plan, guard, send, fold. What the DAGs and the CLI call."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from include import publishing
+from include.activation.audiences import Audience
+from include.activation.calls import Caller, Patience
+from include.activation.ledger import Ledger, ledgers
+from include.activation.plan import HASH_LENGTH, Plan, load_plan, make_plan
+from include.activation.receipts import acknowledged, read_receipts
+from include.activation.send import send_batches
+from include.activation.state import fold_plan
+from include.activation.statuses import refresh_statuses, statuses_path
+from include.activation.workbench import open_workbench
+from include.connections import Credentials
+from include.destinations import Destination, open_destination
+from include.errors import GuardBreached, Stop
+from include.publishing import Snapshot
+from include.settings import Settings
+from include.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSummary:
+    """A plan in counts. `plan_id` is None if nothing changes; `resumed`: it was begun before."""
+
+    destination: str
+    audience: str
+    plan_id: str | None
+    plan_hash: str | None
+    snapshot_id: str
+    adds: int
+    updates: int
+    removes: int
+    unchanged: int
+    suppressed: int
+    unaddressable: int
+    desired: int
+    held: int
+    batches: int
+    decision: str
+    reasons: tuple[str, ...]
+    approved: bool
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SyncSummary:
+    """What a sync did, in counts: members accepted by each verb, and those that were not.
+
+    After a dry run, the members that each verb would be sent for.
+    """
+
+    destination: str
+    audience: str
+    plan_id: str | None
+    snapshot_id: str
+    adds: int
+    updates: int
+    removes: int
+    rejected: int
+    superseded: int
+    suppressed: int
+    unaddressable: int
+    unchanged: int
+    batches: int
+    seconds: float
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceStatus:
+    """Where one audience stands at one destination; `rejected` members were not accepted."""
+
+    destination: str
+    audience: str
+    account: str | None
+    audience_id: str | None
+    held: int
+    rejected: int
+    last_plan_id: str | None
+    last_snapshot_id: str | None
+    synced_at: str | None
+    pending_plan_id: str | None
+    pending: str | None
+
+
+def plan_audience(
+    settings: Settings,
+    audience: Audience,
+    destination_name: str,
+    credentials: Credentials,
+    patience: Patience | None = None,
+) -> PlanSummary:
+    """Make the plan for the newest snapshot, or take up the one that was begun before.
+
+    Raises `Stop` without a snapshot, or if it is older than the last one synced.
+    """
+    store, ledger, destination = _open(settings, audience, destination_name, credentials)
+    ledger.check_account(destination.account)
+    snapshot = _newest(store)
+    if begun := ledger.unfinished():
+        return _plan_summary(ledger, load_plan(ledger, begun), written=True, resumed=True)
+    caller = Caller(patience or Patience())
+    with open_workbench(settings, store) as bench:
+        statuses = refresh_statuses(bench, destination, caller)
+        plan, written = make_plan(bench, ledger, destination, audience, snapshot, statuses)
+    return _plan_summary(ledger, plan, written=written, resumed=False)
+
+
+def approve_plan(settings: Settings, audience: str, destination: str, plan_hash: str) -> None:
+    """Let the waiting plan through. Raises `GuardBreached` if it is not the one looked at."""
+    ledger = Ledger(Store(settings.store), destination, audience)
+    waiting = ledger.plan_ids()[-1:]
+    plan = load_plan(ledger, waiting[0]) if waiting else None
+    if plan is None or ledger.has(plan.plan_id, "started.json"):
+        raise GuardBreached(f"no plan of {audience} to {destination} waits for an approval")
+    if plan.content_hash != plan_hash[:HASH_LENGTH] or len(plan_hash) < HASH_LENGTH:
+        raise GuardBreached(
+            f"the plan of {audience} to {destination} is now {plan.content_hash}, not {plan_hash}: "
+            "look at it again"
+        )
+    approved_at = datetime.now(UTC).isoformat()
+    ledger.record(ledger.path(plan.plan_id, "approval.json"), {"approved_at": approved_at})
+
+
+def check_guard(summary: PlanSummary) -> None:
+    """Raise `GuardBreached`, saying why and what to do, if a plan must not be sent as it is."""
+    if summary.decision == "pass" or summary.resumed:
+        return
+    if summary.decision == "approval" and summary.approved:
+        return
+    reasons = "; ".join(summary.reasons)
+    if summary.decision == "block":
+        way_out = "change the audience's guard if this is meant"
+    else:
+        way_out = (
+            f"if this is meant: regulars sync --audience {summary.audience} "
+            f"--destination {summary.destination} --approve {summary.plan_hash}"
+        )
+    raise GuardBreached(
+        f"{summary.audience} to {summary.destination} is held up: {reasons}. "
+        f"Nothing was sent; {way_out}"
+    )
+
+
+def send_plan(
+    settings: Settings,
+    audience: Audience,
+    destination_name: str,
+    credentials: Credentials,
+    plan_id: str,
+    patience: Patience | None = None,
+) -> SyncSummary:
+    """Send what is left of a plan, whether its guard lets it through or a person has.
+
+    Raises `Retry` if the destination stays busy: the plan is sent on by the next call.
+    """
+    began = time.monotonic()
+    store, ledger, destination = _open(settings, audience, destination_name, credentials)
+    plan = load_plan(ledger, plan_id)
+    check_guard(_plan_summary(ledger, plan, written=True, resumed=False))
+    with open_workbench(settings, store) as bench:
+        send_batches(
+            bench,
+            ledger,
+            destination,
+            plan,
+            _newest(store),
+            statuses_path(destination),
+            Caller(patience or Patience()),
+        )
+    return _sync_summary(ledger, plan, time.monotonic() - began)
+
+
+def fold(settings: Settings, audience: Audience, destination_name: str, plan_id: str) -> None:
+    """Fold the receipts of a completely sent plan into the state. Folding twice does no harm."""
+    store = Store(settings.store)
+    ledger = Ledger(store, destination_name, audience.name)
+    with open_workbench(settings, store) as bench:
+        fold_plan(bench, ledger, load_plan(ledger, plan_id))
+
+
+def sync(
+    settings: Settings,
+    audience: Audience,
+    destination_name: str,
+    credentials: Credentials,
+    dry_run: bool = False,
+    approve: str | None = None,
+    patience: Patience | None = None,
+) -> SyncSummary:
+    """Finish the plan that was begun before, if any; then bring the newest snapshot across.
+
+    `approve` is the hash of a plan that a person has looked at. Raises `GuardBreached` if the plan
+    must not be sent as it is.
+    """
+    began = time.monotonic()
+    parties = (settings, audience, destination_name, credentials)
+    finished: list[SyncSummary] = []
+    while True:
+        summary = plan_audience(*parties, patience=patience)
+        if dry_run or summary.plan_id is None:
+            finished.append(_nothing_sent(summary, dry_run))
+            break
+        if approve and summary.decision == "approval" and not summary.resumed:
+            approve_plan(settings, audience.name, destination_name, approve)
+        else:
+            check_guard(summary)
+        finished.append(send_plan(*parties, summary.plan_id, patience=patience))
+        fold(settings, audience, destination_name, summary.plan_id)
+        if not summary.resumed:
+            break
+    return _together(finished, time.monotonic() - began)
+
+
+def status(settings: Settings) -> list[AudienceStatus]:
+    """Where every audience stands at every destination it was ever planned for."""
+    store = Store(settings.store)
+    return [_status(settings, store, ledger) for ledger in ledgers(store)]
+
+
+def _open(
+    settings: Settings, audience: Audience, name: str, credentials: Credentials
+) -> tuple[Store, Ledger, Destination]:
+    audience.target(name)
+    store = Store(settings.store)
+    return store, Ledger(store, name, audience.name), open_destination(name, credentials)
+
+
+def _newest(store: Store) -> Snapshot:
+    snapshot = publishing.current(store)
+    if snapshot is None:
+        raise Stop("nothing has been published yet: run `regulars build` and `regulars publish`")
+    return snapshot
+
+
+def _plan_summary(ledger: Ledger, plan: Plan, *, written: bool, resumed: bool) -> PlanSummary:
+    return PlanSummary(
+        destination=plan.destination,
+        audience=plan.audience,
+        plan_id=plan.plan_id if written else None,
+        plan_hash=plan.content_hash if written else None,
+        snapshot_id=plan.snapshot_id,
+        adds=plan.members("add"),
+        updates=plan.members("update"),
+        removes=plan.members("remove"),
+        unchanged=plan.unchanged,
+        suppressed=plan.suppressed,
+        unaddressable=plan.unaddressable,
+        desired=plan.desired,
+        held=plan.held,
+        batches=plan.batches,
+        decision=plan.verdict.decision,
+        reasons=plan.verdict.reasons,
+        approved=ledger.has(plan.plan_id, "approval.json"),
+        resumed=resumed,
+    )
+
+
+def _sync_summary(ledger: Ledger, plan: Plan, seconds: float) -> SyncSummary:
+    accepted = {"add": 0, "update": 0, "remove": 0}
+    rejected = superseded = batches = 0
+    for receipt in read_receipts(ledger, plan.plan_id):
+        accepted[receipt.operation] += receipt.accepted
+        rejected += receipt.rejected
+        superseded += receipt.superseded
+        batches += 1
+    return SyncSummary(
+        destination=plan.destination,
+        audience=plan.audience,
+        plan_id=plan.plan_id,
+        snapshot_id=plan.snapshot_id,
+        adds=accepted["add"],
+        updates=accepted["update"],
+        removes=accepted["remove"],
+        rejected=rejected,
+        superseded=superseded,
+        suppressed=plan.suppressed,
+        unaddressable=plan.unaddressable,
+        unchanged=plan.unchanged,
+        batches=batches,
+        seconds=round(seconds, 3),
+    )
+
+
+def _nothing_sent(summary: PlanSummary, dry_run: bool) -> SyncSummary:
+    return SyncSummary(
+        destination=summary.destination,
+        audience=summary.audience,
+        plan_id=summary.plan_id,
+        snapshot_id=summary.snapshot_id,
+        adds=summary.adds,
+        updates=summary.updates,
+        removes=summary.removes,
+        rejected=0,
+        superseded=0,
+        suppressed=summary.suppressed,
+        unaddressable=summary.unaddressable,
+        unchanged=summary.unchanged,
+        batches=summary.batches,
+        seconds=0,
+        dry_run=dry_run,
+    )
+
+
+def _together(summaries: list[SyncSummary], seconds: float) -> SyncSummary:
+    """The last summary, with what the earlier ones have sent added to it."""
+    last = summaries[-1]
+    sums = {
+        name: sum(getattr(summary, name) for summary in summaries)
+        for name in ("adds", "updates", "removes", "rejected", "superseded", "batches")
+    }
+    plan_id = next((s.plan_id for s in reversed(summaries) if s.plan_id), None)
+    return replace(last, plan_id=plan_id, seconds=round(seconds, 3), **sums)
+
+
+def _status(settings: Settings, store: Store, ledger: Ledger) -> AudienceStatus:
+    target = ledger.recall(ledger.target) or {}
+    last = ledger.last_finished()
+    pending = next((p for p in reversed(ledger.plan_ids()) if p > (last or "")), None)
+    with open_workbench(settings, store) as bench:
+        bench.show_state(ledger.state)
+        [counts] = bench.run("state_counts").to_pylist()
+    return AudienceStatus(
+        destination=ledger.destination,
+        audience=ledger.audience,
+        account=target.get("account"),
+        audience_id=target.get("audience_id"),
+        held=counts["held_count"],
+        rejected=counts["rejected_count"],
+        last_plan_id=last,
+        last_snapshot_id=load_plan(ledger, last).snapshot_id if last else None,
+        synced_at=ledger.finished_at(last) if last else None,
+        pending_plan_id=pending,
+        pending=_pending(ledger, pending) if pending else None,
+    )
+
+
+def _pending(ledger: Ledger, plan_id: str) -> str:
+    """What a plan that is not finished waits for."""
+    plan = load_plan(ledger, plan_id)
+    if ledger.has(plan_id, "started.json"):
+        return f"{len(acknowledged(ledger, plan_id))} of {plan.batches} batches sent"
+    if plan.verdict.decision == "approval" and not ledger.has(plan_id, "approval.json"):
+        return "waits for an approval"
+    return "held up by its guard" if plan.verdict.decision == "block" else "planned"

@@ -1,0 +1,95 @@
+"""A private DuckDB for one step of a sync: views over published and kept files, and a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from duckdb import ColumnExpression, ConstantExpression
+from duckdb.func import FunctionNullHandling
+
+from include.destinations import Destination
+from include.publishing import Snapshot
+from include.settings import Settings
+from include.store import Store
+from include.warehouse import Warehouse, read_statement
+
+
+class Workbench(Warehouse):
+    """DuckDB within the settings' limits; what it spills lies in `folder` and goes with it."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, store: Store, folder: Path) -> None:
+        super().__init__(connection)
+        self.store = store
+        self.folder = folder
+
+    def show(self, view: str, path: str) -> None:
+        """A Parquet file of the store as a view."""
+        self.connection.read_parquet(self._local(path)).create_view(view)
+
+    def show_state(self, path: str) -> None:
+        """What a destination holds as the view `held`, which is empty before the first sync."""
+        if self.store.exists(path):
+            self.show("held", path)
+        else:
+            self.run("empty_held")
+
+    def show_statuses(self, path: str) -> None:
+        """What a destination has told us as the view `statuses`, empty if it never did."""
+        if self.store.exists(path):
+            self.show("statuses", path)
+        else:
+            self.run("empty_statuses")
+
+    def show_wanted(self, snapshot: Snapshot, destination: str, audience: str) -> None:
+        """Who should be in one audience at one destination, as the view `wanted`."""
+        memberships = self.connection.read_parquet(snapshot.path("desired_memberships"))
+        memberships.filter(
+            (ColumnExpression("channel") == ConstantExpression(destination))
+            & (ColumnExpression("audience") == ConstantExpression(audience))
+        ).create_view("wanted")
+
+    def show_addressed(
+        self, snapshot: Snapshot, destination: type[Destination], contacts: str
+    ) -> None:
+        """Who the selected contacts are at the destination, as the view `addressed`."""
+        self.connection.read_parquet(snapshot.path("contacts")).create_view("all_contacts")
+        self.run(contacts)
+        for name, function in destination.functions.items():
+            self.connection.create_function(
+                name, function, null_handling=FunctionNullHandling.SPECIAL
+            )
+        self.connection.sql(destination.contacts_sql).create_view("addressed")
+
+    def statement(self, name: str) -> duckdb.DuckDBPyRelation:
+        """`include/sql/<name>.sql`, a select without parameters, to be read or kept in a stream."""
+        return self.connection.sql(read_statement(name))
+
+    def keep(self, relation: duckdb.DuckDBPyRelation, path: str) -> Path:
+        """Write a relation to a Parquet file beside the store; `Store.take` makes it appear."""
+        file = self.folder / Path(path).name
+        relation.write_parquet(str(file), compression="zstd", row_group_size=122_880)
+        return file
+
+    def _local(self, path: str) -> str:
+        if self.store.is_local:
+            return self.store.locate(path)
+        fetched = self.folder / path.replace("/", "-")
+        self.store.filesystem.get_file(self.store.locate(path), str(fetched))
+        return str(fetched)
+
+
+@contextmanager
+def open_workbench(settings: Settings, store: Store) -> Iterator[Workbench]:
+    """A workbench on the store's disk, for as long as the block lasts."""
+    with store.workspace() as folder:
+        config: dict[str, Any] = {
+            "memory_limit": settings.memory_limit,
+            "threads": settings.threads,
+            "temp_directory": f"{folder}/spill",
+        }
+        with duckdb.connect(config=config) as connection:
+            yield Workbench(connection, store, Path(folder))

@@ -1,0 +1,26 @@
+"""Every module in this package is a destination; importing the package registers them all."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from include.connections import Credentials
+from include.destinations.base import Destination
+from include.errors import BadInput
+
+for module in iter_modules(__path__):
+    import_module(f"{__name__}.{module.name}")
+
+DESTINATIONS = Destination.registry
+
+
+def open_destination(name: str, credentials: Credentials) -> Destination:
+    """The destination of that name. Raises `BadInput` that lists the known ones."""
+    if name not in DESTINATIONS:
+        known = ", ".join(sorted(DESTINATIONS))
+        raise BadInput(f"unknown destination {name}; known are: {known}")
+    return DESTINATIONS[name](credentials)
+
+
+__all__ = ["DESTINATIONS", "Destination", "open_destination"]

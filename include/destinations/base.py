@@ -1,0 +1,191 @@
+"""The contract a destination honours. Everything else about it is its own business.
+
+The engine (`include/activation`) owns the difference, batches, concurrency, retries, bisection,
+receipts and state. A destination owns one vendor: who a person is there, and three verbs that
+describe a state to reach.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from include.connections import Credentials, connection_id
+from include.errors import Retry, Stop
+
+Operation = Literal["remove", "update", "add"]
+RejectionClass = Literal["retry", "fix_data", "suppressed", "never"]
+FieldKind = Literal["text", "number", "date"]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One person of a batch.
+
+    `identity` is the destination's own hashed key. `contact` is what the destination's
+    `contacts_sql` selected, None if the person's address is no longer the one behind the identity;
+    `payload` the audience's declared fields; `status` the destination's word for the person when
+    the statuses were last pulled, None if it did not know them.
+    """
+
+    customer_id: str
+    identity: str
+    contact: Mapping[str, str | None] | None = field(default=None, repr=False)
+    payload: Mapping[str, object] = field(default_factory=dict, repr=False)
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Where a batch stands in an upload session; a replayed batch has the same place again.
+
+    `sequence` counts from 1; `received_before` members were acknowledged earlier in the session.
+    """
+
+    session_id: int
+    sequence: int
+    is_last: bool
+    total: int
+    received_before: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Members that go in one piece, by one verb."""
+
+    number: int
+    members: Sequence[Member]
+    session: Session | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteAudience:
+    """What an audience is at the destination: the vendor's id for it, and its name there."""
+
+    audience_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """One member that was not accepted. `reason` is our own wording: vendors quote addresses.
+
+    Class `retry` is planned again next run; `fix_data` and `never` not before the member's data
+    change; `suppressed` not before the person is reachable again.
+    """
+
+    customer_id: str
+    code: str
+    reason: str
+    kind: RejectionClass
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a destination said to a batch: every member not named here was accepted."""
+
+    rejections: tuple[Rejection, ...] = ()
+    vendor: Mapping[str, str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ContactStatus:
+    """What the destination says of one contact; nothing is sent for one who is not reachable."""
+
+    identity: str
+    status: str
+    is_reachable: bool
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StatusPage:
+    """One page of statuses, and how many pages there are."""
+
+    contacts: Sequence[ContactStatus]
+    pages: int
+
+
+class SessionOver(Retry):
+    """The upload session takes no more batches: the batch goes again in a new one."""
+
+
+class BatchRefused(Stop):
+    """The destination refuses a whole batch for something in it; the engine looks for the row."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Destination(ABC):
+    """A place that members can be put into and taken out of.
+
+    The verbs are idempotent: adding twice, or removing a stranger, is accepted and changes
+    nothing. They may be called from several threads at once, up to `connections`. A batch that
+    fails as a whole raises `Retry` (its outcome may be unknown), `Stop`, `Reauthorise` or
+    `BatchRefused`; a member that fails alone is named in the answer.
+
+    `contacts_sql` is one static select over the view `contacts` giving customer_id, identity (NULL
+    if the person cannot be addressed here) and `contact`, a struct of text or NULL; it normalises
+    and hashes. `functions` are Python functions it may call, by name. A destination that keeps
+    nothing but who is in (`carries_fields` False) has nothing to update. `session_seconds` is
+    how long an upload session may be used, None if there are none; sessions need one connection.
+    """
+
+    name: ClassVar[str]
+    batch_size: ClassVar[int]
+    connections: ClassVar[int] = 1
+    carries_fields: ClassVar[bool] = True
+    session_seconds: ClassVar[float | None] = None
+    status_groups: ClassVar[tuple[str, ...]] = ()
+    contacts_sql: ClassVar[str]
+    functions: ClassVar[Mapping[str, Callable[..., str | None]]] = {}
+    registry: ClassVar[dict[str, type[Destination]]] = {}
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        Destination.registry[cls.name] = cls
+
+    @abstractmethod
+    def __init__(self, credentials: Credentials) -> None:
+        """Prepare a client; nothing is sent yet. Raises `BadInput` if the connection is short."""
+
+    @property
+    @abstractmethod
+    def account(self) -> str:
+        """What our state belongs to (a list, an ad account): another one holds other people."""
+
+    @abstractmethod
+    def test_connection(self) -> tuple[bool, str]:
+        """Whether the credentials work and reach the account, in one sentence for a person."""
+
+    @abstractmethod
+    def ensure_audience(
+        self, name: str, fields: Mapping[str, FieldKind], known_id: str | None
+    ) -> RemoteAudience:
+        """Make sure the audience and its fields exist: `known_id`, else by name, else created."""
+
+    @abstractmethod
+    def add(self, audience: RemoteAudience, batch: Batch) -> Answer:
+        """Make sure these people are in, with their fields as given."""
+
+    @abstractmethod
+    def update(self, audience: RemoteAudience, batch: Batch) -> Answer:
+        """Make sure the fields of these people, who are in, are as given."""
+
+    @abstractmethod
+    def remove(self, audience: RemoteAudience, batch: Batch) -> Answer:
+        """Make sure these people are out, going by their identity alone if need be."""
+
+    def statuses(self, group: str, since: datetime | None, page: int) -> StatusPage:
+        """One page of a group's contacts that may have changed since then; None asks for all."""
+        raise NotImplementedError(f"{self.name} has no status group {group}")
+
+    @classmethod
+    def connection(cls) -> str:
+        """The id of the Airflow connection this destination is reached by."""
+        return connection_id(cls.name)

@@ -1,0 +1,423 @@
+"""Mailchimp: an audience is a static segment (which is a tag) of one list.
+
+Nobody who is on the list has their subscription touched: a contact the list may know is upserted
+without a status, a new one is created by a call that refuses existing contacts, and leaving an
+audience takes the tag off and nothing else. https://mailchimp.com/developer/marketing/api/
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from time import time
+from typing import Any
+
+import requests
+from mailchimp_marketing import Client
+from mailchimp_marketing.api_client import ApiClientError
+
+from include.connections import Credentials, checked_url
+from include.destinations.base import (
+    Answer,
+    Batch,
+    BatchRefused,
+    ContactStatus,
+    Destination,
+    FieldKind,
+    Member,
+    Rejection,
+    RejectionClass,
+    RemoteAudience,
+    StatusPage,
+)
+from include.errors import BadInput, Reauthorise, RegularsError, Retry, Stop
+
+PAGE = 1000
+TIMEOUT_SECONDS = 120
+MERGE_TEXT_BYTES = 255
+MERGE_TAG_LENGTH = 10
+STANDARD_TAGS = frozenset({"EMAIL", "FNAME", "LNAME", "ADDRESS", "PHONE", "BIRTHDAY"})
+REACHABLE = "subscribed"
+MERGE_MARKERS = re.compile(r"\*\||\|\*")
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]+")
+
+STATUS_REASONS = {
+    "pending": "waits for the person to confirm the subscription",
+    "unsubscribed": "the person has unsubscribed",
+    "cleaned": "the address bounces",
+    "transactional": "the person has not opted in to marketing",
+    "archived": "the contact is archived",
+}
+
+# What Mailchimp says of one row -> code, class and our own words; the first that matches counts.
+ROW_PROBLEMS: tuple[tuple[str, str, RejectionClass, str], ...] = (
+    ("permanently deleted", "forgotten", "never", "the contact was permanently deleted"),
+    ("forgotten email", "forgotten", "never", "the contact was permanently deleted"),
+    ("compliance state", "compliance", "suppressed", "unsubscribed, bounced or under review"),
+    ("fake or invalid", "invalid_address", "fix_data", "the address looks fake or invalid"),
+    ("valid email", "invalid_address", "fix_data", "the address is not valid"),
+    ("merge fields", "invalid_field", "fix_data", "a merge field's value is not valid"),
+)
+
+
+class Missing(Stop):
+    """The list, segment or contact that a call names does not exist."""
+
+
+class Mailchimp(Destination):
+    """Tag the contacts of one list."""
+
+    name = "mailchimp"
+    batch_size = 500
+    connections = 10
+    status_groups = ("listed", "archived")
+    contacts_sql = r"""
+        select
+            customer_id,
+            case
+                when strlen(trim(email)) <= 254 and regexp_full_match(
+                    trim(email),
+                    '[^@\s,;:<>()\[\]"\\]+@([^@\s,;:<>()\[\]"\\.]+\.)+[^@\s,;:<>()\[\]"\\.]+'
+                ) then md5(lower(trim(email)))
+            end as identity,
+            {
+                'email_address': trim(email),
+                'first_name': first_name,
+                'last_name': last_name,
+                'language': language
+            } as contact
+        from contacts
+    """
+
+    def __init__(self, credentials: Credentials) -> None:
+        key = credentials.require_password(self.connection())
+        self.list_id = credentials.require_option("list_id", self.connection())
+        base_url = credentials.extra.get("base_url")
+        data_center = key.rpartition("-")[2] if "-" in key else ""
+        if not base_url and not re.fullmatch(r"[a-z]+\d+", data_center):
+            raise BadInput(f"connection {self.connection()}: the API key must end in -us1 or alike")
+        url = checked_url(base_url or f"https://{data_center}.api.mailchimp.com", self.connection())
+        client = Client({"api_key": key, "timeout": TIMEOUT_SECONDS})
+        client.api_client.host = f"{url.removesuffix('/3.0')}/3.0"
+        # The client replaces the word "server" anywhere in an address, a list's id too.
+        client.api_client.server = ""
+        self._lists = client.lists
+        self._ping = client.ping
+
+    @property
+    def account(self) -> str:
+        """The list's id."""
+        return self.list_id
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ping, then look the list up."""
+        try:
+            _call(self._ping.get)
+            found = _call(self._lists.get_list, self.list_id, fields=["name"])
+        except Missing:
+            return False, f"The API key works, but there is no list {self.list_id}."
+        except RegularsError as error:
+            return False, str(error)
+        return True, f"Connected to the list {found.get('name')}."
+
+    def ensure_audience(
+        self, name: str, fields: Mapping[str, FieldKind], known_id: str | None
+    ) -> RemoteAudience:
+        """The segment of that name, and a merge field for each declared field.
+
+        Raises `BadInput` if two fields share a merge tag or a merge field has another type.
+        """
+        self._ensure_merge_fields(fields)
+        return RemoteAudience(known_id or self._segment_named(name), name)
+
+    def add(self, audience: RemoteAudience, batch: Batch) -> Answer:
+        """Upsert the contacts, then tag those that may be written to."""
+        rejections = self._upsert(batch.members, creates=True)
+        welcome = [m for m in batch.members if m.customer_id not in rejections]
+        for member in self._change_segment(audience, "members_to_add", welcome):
+            rejections[member.customer_id] = Rejection(
+                member.customer_id, "not_on_list", "the list does not know the contact", "retry"
+            )
+        return Answer(tuple(rejections.values()))
+
+    def update(self, audience: RemoteAudience, batch: Batch) -> Answer:
+        """Upsert the contacts, who have the tag already."""
+        return Answer(tuple(self._upsert(batch.members, creates=False).values()))
+
+    def remove(self, audience: RemoteAudience, batch: Batch) -> Answer:
+        """Take the tag off; by the subscriber hash where the address is no longer known."""
+        addressed = [member for member in batch.members if member.contact]
+        hashed = [member for member in batch.members if not member.contact]
+        hashed += self._change_segment(audience, "members_to_remove", addressed)
+        inactive = {"tags": [{"name": audience.name, "status": "inactive"}]}
+        for member in hashed:
+            try:
+                _call(self._lists.update_list_member_tags, self.list_id, member.identity, inactive)
+            except Missing:
+                continue
+        return Answer(vendor={"removed_by_hash": len(hashed)})
+
+    def statuses(self, group: str, since: datetime | None, page: int) -> StatusPage:
+        """The list's contacts, oldest change first; archived ones are a listing of their own."""
+        options = {"status": "archived"} if group == "archived" else {}
+        if since:
+            options["since_last_changed"] = since.isoformat(timespec="seconds")
+        answer = _call(
+            self._lists.get_list_members_info,
+            self.list_id,
+            fields=["members.id", "members.status", "members.last_changed", "total_items"],
+            count=PAGE,
+            offset=page * PAGE,
+            sort_field="last_changed",
+            sort_dir="ASC",
+            **options,
+        )
+        contacts = [
+            ContactStatus(
+                identity=found["id"],
+                status=found["status"],
+                is_reachable=found["status"] == REACHABLE,
+                changed_at=datetime.fromisoformat(found["last_changed"]),
+            )
+            for found in answer["members"]
+        ]
+        return StatusPage(contacts, math.ceil(answer["total_items"] / PAGE))
+
+    @cached_property
+    def _status_of_new_contacts(self) -> str:
+        """What a new contact becomes: on a double opt-in list the person confirms first."""
+        found = _call(self._lists.get_list, self.list_id, fields=["double_optin"])
+        return "pending" if found.get("double_optin") else REACHABLE
+
+    def _upsert(self, members: Sequence[Member], *, creates: bool) -> dict[str, Rejection]:
+        """Write the contacts' fields; rejections by customer.
+
+        Contacts unknown to the list are created by a call that refuses existing ones, so that a
+        stale status can never subscribe somebody again.
+        """
+        rejections: dict[str, Rejection] = {}
+        strangers = [m for m in members if creates and m.status is None]
+        acquainted = [m for m in members if not (creates and m.status is None)]
+        if strangers:
+            status = self._status_of_new_contacts
+            refused = self._write_contacts(strangers, status, update_existing=False)
+            exist = {who for who, why in refused.items() if why.code == "exists"}
+            acquainted += [m for m in strangers if m.customer_id in exist]
+            rejections.update({k: v for k, v in refused.items() if k not in exist})
+        if acquainted:
+            rejections.update(self._write_contacts(acquainted, None, update_existing=True))
+        return rejections
+
+    def _write_contacts(
+        self, members: Sequence[Member], status: str | None, *, update_existing: bool
+    ) -> dict[str, Rejection]:
+        by_address = {_address(member): member for member in members}
+        body = {
+            "members": [_item(member, status) for member in members],
+            "update_existing": update_existing,
+        }
+        answer = _call(
+            self._lists.batch_list_members, self.list_id, body, skip_merge_validation="true"
+        )
+        rejections: dict[str, Rejection] = {}
+        for written in (*answer.get("new_members", ()), *answer.get("updated_members", ())):
+            member = by_address.pop(written["email_address"].strip().lower(), None)
+            if member and written["status"] != REACHABLE:
+                rejections[member.customer_id] = _suppressed(member, written["status"])
+        for error in answer.get("errors", ()):
+            member = by_address.pop(error.get("email_address", "").strip().lower(), None)
+            if member:
+                rejections[member.customer_id] = _row_problem(member, error)
+        if by_address:
+            raise Retry(f"Mailchimp did not account for {len(by_address)} of {len(members)} rows")
+        return rejections
+
+    def _change_segment(
+        self, audience: RemoteAudience, verb: str, members: Sequence[Member]
+    ) -> list[Member]:
+        """Put into or take out of the segment; those that the list does not know are returned."""
+        if not members:
+            return []
+        by_address = {_address(member): member for member in members}
+        body = {verb: [member.contact["email_address"] for member in members if member.contact]}
+        try:
+            answer = _call(
+                self._lists.batch_segment_members, body, self.list_id, audience.audience_id
+            )
+        except Missing:
+            raise Stop(
+                f"Mailchimp no longer has the tag {audience.name}: restore it there, or forget "
+                "what we believe it holds"
+            ) from None
+        refused = [
+            address.strip().lower()
+            for error in answer.get("errors", ())
+            for address in error.get("email_addresses", ())
+        ]
+        return [by_address[address] for address in refused if address in by_address]
+
+    def _segment_named(self, name: str) -> str:
+        offset = 0
+        while True:
+            answer = _call(
+                self._lists.list_segments,
+                self.list_id,
+                type="static",
+                count=PAGE,
+                offset=offset,
+                fields=["segments.id", "segments.name", "total_items"],
+            )
+            for segment in answer["segments"]:
+                if segment["name"] == name:
+                    return str(segment["id"])
+            offset += PAGE
+            if offset >= answer["total_items"]:
+                break
+        created = _call(
+            self._lists.create_segment, self.list_id, {"name": name, "static_segment": []}
+        )
+        return str(created["id"])
+
+    def _ensure_merge_fields(self, fields: Mapping[str, FieldKind]) -> None:
+        if not fields:
+            return
+        names: dict[str, str] = {}
+        for field in fields:
+            tag = merge_tag(field)
+            if tag in names or tag in STANDARD_TAGS:
+                other = names.get(tag, "a standard field")
+                raise BadInput(f"fields {field} and {other} share Mailchimp's merge tag {tag}")
+            names[tag] = field
+        answer = _call(
+            self._lists.get_list_merge_fields,
+            self.list_id,
+            count=PAGE,
+            fields=["merge_fields.tag", "merge_fields.type"],
+        )
+        existing = {found["tag"]: found["type"] for found in answer["merge_fields"]}
+        for tag, field in names.items():
+            kind = fields[field]
+            if tag not in existing:
+                body = {"tag": tag, "name": field, "type": kind, "public": False}
+                _call(self._lists.add_list_merge_field, self.list_id, body)
+            elif existing[tag] not in (kind, "text"):
+                raise BadInput(
+                    f"Mailchimp's merge field {tag} is of type {existing[tag]}; the field {field} "
+                    f"holds {kind}: rename the field, or change the merge field"
+                )
+
+
+def merge_tag(field: str) -> str:
+    """The merge tag of a declared field: upper case, no underscores, ten characters."""
+    return field.replace("_", "").upper()[:MERGE_TAG_LENGTH]
+
+
+def merge_value(value: object) -> str | int | float:
+    """A value as a merge field takes it: no merge tags of its own, no control characters, short."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return value
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    # Taking a marker out can bring another one together.
+    while MERGE_MARKERS.search(text):
+        text = MERGE_MARKERS.sub("", text)
+    text = CONTROL_CHARACTERS.sub(" ", text).strip()
+    return text.encode()[:MERGE_TEXT_BYTES].decode(errors="ignore")
+
+
+def _item(member: Member, status: str | None) -> dict[str, Any]:
+    contact = member.contact or {}
+    names = {"FNAME": contact.get("first_name"), "LNAME": contact.get("last_name")}
+    fields = {tag: merge_value(name) for tag, name in names.items() if name}
+    fields |= {merge_tag(field): merge_value(value) for field, value in member.payload.items()}
+    item: dict[str, Any] = {"email_address": contact["email_address"], "merge_fields": fields}
+    if status:
+        item["status"] = status
+    if language := contact.get("language"):
+        item["language"] = language
+    return item
+
+
+def _address(member: Member) -> str:
+    return ((member.contact or {}).get("email_address") or "").strip().lower()
+
+
+def _suppressed(member: Member, status: str) -> Rejection:
+    reason = STATUS_REASONS.get(status, "the contact cannot be written to")
+    return Rejection(member.customer_id, status, reason, "suppressed")
+
+
+def _row_problem(member: Member, error: Mapping[str, str]) -> Rejection:
+    if error.get("error_code") == "ERROR_CONTACT_EXISTS":
+        return Rejection(member.customer_id, "exists", "the contact is on the list", "retry")
+    text = f"{error.get('error', '')} {error.get('field_message', '')}".lower()
+    for words, code, kind, reason in ROW_PROBLEMS:
+        if words in text:
+            return Rejection(member.customer_id, code, reason, kind)
+    code = str(error.get("error_code") or "unknown")
+    return Rejection(member.customer_id, code, "Mailchimp refused the row", "fix_data")
+
+
+def _call(method: Callable[..., Any], *arguments: Any, **options: Any) -> dict[str, Any]:
+    """Call the client, whose failures take several shapes; only a JSON object is an answer."""
+    try:
+        answer = method(*arguments, **options)
+    except ApiClientError as error:
+        raise _failure(error.status_code, error.text) from None
+    if isinstance(answer, dict):
+        return answer
+    # The client hands back the raw response when the body is empty, `{}`, or broken JSON.
+    if isinstance(answer, requests.Response):
+        if answer.ok and answer.content.strip() in (b"", b"{}"):
+            return {}
+        if not answer.ok:
+            raise _failure(answer.status_code, None, answer.headers.get("Retry-After"))
+    raise Retry("Mailchimp's answer is not JSON")
+
+
+def _failure(status: int | None, body: object, retry_after: str | None = None) -> RegularsError:
+    """The error for a failed call, by status and title; no text of the vendor's is kept."""
+    if status is None:
+        if isinstance(body, requests.RequestException):
+            return Retry(f"Mailchimp could not be reached ({type(body).__name__})")
+        return Stop(f"the Mailchimp client failed ({type(body).__name__})")
+    problem = _problem(body)
+    title = str(problem.get("title") or "no title")
+    if status in (408, 429) or status >= 500 or (status == 403 and not problem):
+        return Retry(f"Mailchimp is busy or limits calls ({status})", _seconds(retry_after))
+    if status in (401, 403):
+        return Reauthorise(f"Mailchimp refuses the API key ({status} {title})")
+    if status == 404:
+        return Missing("Mailchimp does not know what a call named (404)")
+    if status == 400:
+        return BatchRefused(f"Mailchimp refuses a batch (400 {title})", code=title)
+    return Stop(f"Mailchimp refuses a call ({status} {title})")
+
+
+def _problem(body: object) -> Mapping[str, Any]:
+    if isinstance(body, str):
+        try:
+            body = json.loads(body)
+        except ValueError:
+            return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Retry-After in either of its forms: seconds, or an HTTP date."""
+    if not retry_after:
+        return None
+    if retry_after.isdigit():
+        return float(retry_after)
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time())
+    except ValueError:
+        return None

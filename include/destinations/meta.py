@@ -1,0 +1,316 @@
+"""Meta: an audience is a customer-file custom audience of one ad account.
+
+People are named by the hashes of ONE schema, e-mail and phone together: a removal with another
+schema is accepted and does nothing. https://developers.facebook.com/docs/marketing-api/audiences
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import phonenumbers
+import requests
+from facebook_business.api import FacebookAdsApi
+from facebook_business.exceptions import FacebookRequestError
+from facebook_business.session import FacebookSession
+
+from include.connections import Credentials, checked_url
+from include.destinations.base import (
+    Answer,
+    Batch,
+    Destination,
+    FieldKind,
+    Rejection,
+    RemoteAudience,
+    SessionOver,
+)
+from include.errors import BadInput, Reauthorise, RegularsError, Retry, Stop
+
+SCHEMA = ("EMAIL", "PHONE")
+SEPARATOR = ":"
+PAGE = 500
+TIMEOUT_SECONDS = 120
+TERMS = "https://business.facebook.com/ads/manage/customaudiences/tos/"
+
+# https://developers.facebook.com/docs/graph-api/overview/rate-limiting and destinations' guides
+BUSY = frozenset({1, 2, 4, 17, 32, 341, 613, *range(80000, 80015)})
+REFUSED = frozenset({3, 10, 102, 190, 200, 294})
+TERMS_NOT_ACCEPTED = frozenset({(200, 1870090), (100, 1870090), (2655, None), (2663, None)})
+FLAGGED = frozenset({(100, 1713230), (100, 1713231), (471, None)})
+GONE = frozenset({(100, 33), (2654, None)})
+SESSION_BUSY = (2650, 1870145)
+SESSION_OVER = frozenset({(2650, 1870158), (2650, 1870159)})
+TOO_SMALL = (100, 1870034)
+
+
+def national_phone(phone: str | None, country: str | None) -> str | None:
+    """A number written without its country code, as digits with it; None if that is unknown.
+
+    `country` is an ISO 3166 code of two letters.
+    """
+    if not phone or not country:
+        return None
+    try:
+        number = phonenumbers.parse(phone, country.strip().upper())
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    e164: str = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return e164.removeprefix("+")
+
+
+class TooSmall(Stop):
+    """A removal would leave fewer people than Meta allows."""
+
+
+class Meta(Destination):
+    """Fill custom audiences; sessions carry their batches in order, so one at a time."""
+
+    name = "meta"
+    batch_size = 10_000
+    carries_fields = False
+    # Meta closes a session 90 minutes after its first batch.
+    session_seconds = 80 * 60
+    functions = MappingProxyType({"national_phone": national_phone})
+    contacts_sql = r"""
+        with
+
+        written as (
+            select
+                customer_id,
+                country,
+                lower(trim(email)) as email,
+                -- an extension is no part of the number
+                trim(regexp_replace(phone, '[A-Za-z].*$', '')) as phone
+            from contacts
+        ),
+
+        normalised as (
+            select
+                customer_id,
+                case
+                    when regexp_full_match(email, '[^@\s]+@[^@\s]+\.[^@\s]+') then email
+                end as email,
+                case
+                    when starts_with(phone, '+') or starts_with(phone, '00')
+                        then ltrim(regexp_replace(replace(phone, '(0)', ''), '\D', '', 'g'), '0')
+                    else national_phone(phone, country)
+                end as phone
+            from written
+        )
+
+        select
+            customer_id,
+            nullif(
+                coalesce(sha256(email), '')
+                || ':'
+                || coalesce(case when strlen(phone) between 7 and 15 then sha256(phone) end, ''),
+                ':'
+            ) as identity,
+            null as contact
+        from normalised
+    """
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._token = credentials.require_password(self.connection())
+        account = credentials.require_option("ad_account_id", self.connection())
+        if not re.fullmatch(r"(act_)?\d+", account):
+            raise BadInput(f"connection {self.connection()}: ad_account_id must be like act_1234")
+        self._account = f"act_{account.removeprefix('act_')}"
+        base_url = credentials.extra.get("base_url")
+        self._graph = checked_url(base_url, self.connection()) if base_url else None
+        self._threads = threading.local()
+
+    @property
+    def account(self) -> str:
+        """The ad account's id."""
+        return self._account
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Look the ad account up, and whether it has accepted the terms for custom audiences."""
+        try:
+            found = self._call("GET", self._account, fields="name,tos_accepted")
+        except RegularsError as error:
+            return False, str(error)
+        if not (found.get("tos_accepted") or {}).get("custom_audience_tos"):
+            return False, f"Accept the custom audience terms of the ad account first: {TERMS}"
+        return True, f"Connected to the ad account {found.get('name')}."
+
+    def ensure_audience(
+        self, name: str, fields: Mapping[str, FieldKind], known_id: str | None
+    ) -> RemoteAudience:
+        """The custom audience of that name. Meta's audiences carry no fields."""
+        return RemoteAudience(known_id or self._audience_named(name), name)
+
+    def add(self, audience: RemoteAudience, batch: Batch) -> Answer:
+        """Put the people into the audience."""
+        return self._users(audience, batch)
+
+    def update(self, audience: RemoteAudience, batch: Batch) -> Answer:
+        """Nothing to tell Meta: who a person is has not changed, and there are no fields."""
+        return Answer()
+
+    def remove(self, audience: RemoteAudience, batch: Batch) -> Answer:
+        """Take the people out of the audience."""
+        try:
+            # As a DELETE, the client puts everybody into the address of the request.
+            return self._users(audience, batch, method="DELETE")
+        except TooSmall:
+            reason = "the audience would become too small; they stay in until it has grown"
+            return Answer(
+                tuple(
+                    Rejection(member.customer_id, "audience_too_small", reason, "retry")
+                    for member in batch.members
+                )
+            )
+
+    def _users(self, audience: RemoteAudience, batch: Batch, **options: Any) -> Answer:
+        if batch.session:
+            options["session"] = {
+                "session_id": batch.session.session_id,
+                "batch_seq": batch.session.sequence,
+                "last_batch_flag": batch.session.is_last,
+                "estimated_num_total": batch.session.total,
+            }
+        rows = [member.identity.split(SEPARATOR) for member in batch.members]
+        answer = self._call(
+            "POST",
+            audience.audience_id,
+            "users",
+            payload={"schema": SCHEMA, "is_raw": True, "data": rows},
+            **options,
+        )
+        expected = len(rows) + (batch.session.received_before if batch.session else 0)
+        received = answer.get("num_received")
+        if not isinstance(received, int) or received < expected:
+            raise Retry(f"Meta says it received {received} people where {expected} were sent")
+        return Answer(
+            rejections=_invalid_entries(batch, answer.get("invalid_entry_samples") or ()),
+            vendor={
+                "num_received": received,
+                "num_invalid_entries": answer.get("num_invalid_entries", 0),
+            },
+        )
+
+    def _audience_named(self, name: str) -> str:
+        options: dict[str, Any] = {"fields": "id,name", "limit": PAGE}
+        while True:
+            answer = self._call("GET", self._account, "customaudiences", **options)
+            for found in answer.get("data", ()):
+                if found["name"] == name:
+                    return str(found["id"])
+            paging = answer.get("paging", {})
+            if "next" not in paging:
+                break
+            options["after"] = paging["cursors"]["after"]
+        created = self._call(
+            "POST",
+            self._account,
+            "customaudiences",
+            name=name,
+            subtype="CUSTOM",
+            customer_file_source="USER_PROVIDED_ONLY",
+            description="Kept in step by Regulars.",
+        )
+        return str(created["id"])
+
+    @property
+    def _api(self) -> FacebookAdsApi:
+        """This thread's client: its HTTP session must not be shared."""
+        if not hasattr(self._threads, "api"):
+            extra = self._credentials.extra
+            session = FacebookSession(
+                extra.get("app_id"), extra.get("app_secret"), self._token, timeout=TIMEOUT_SECONDS
+            )
+            if self._graph:
+                session.GRAPH = self._graph
+            self._threads.api = FacebookAdsApi(session)
+        return self._threads.api
+
+    def _call(self, verb: str, *path: str, **parameters: Any) -> dict[str, Any]:
+        """Call the Graph API; only a JSON object without an error is an answer."""
+        try:
+            answer = self._api.call(verb, path, params=parameters)
+        except FacebookRequestError as error:
+            raise _failure(error) from None
+        except requests.RequestException as error:
+            raise Retry(f"Meta could not be reached ({type(error).__name__})") from None
+        except (AttributeError, TypeError, ValueError):
+            # The client stumbles over answers that are neither results nor proper errors.
+            raise Retry("Meta's answer cannot be read") from None
+        body = answer.json()
+        # The client takes an error page for a success, whatever its status.
+        if answer.status() >= 400 or not isinstance(body, dict):
+            raise Retry(f"Meta's answer is not JSON ({answer.status()})")
+        return body
+
+
+def _invalid_entries(
+    batch: Batch, samples: Mapping[str, str] | Sequence[str]
+) -> tuple[Rejection, ...]:
+    """The members Meta names as invalid: each sample is a row as JSON text, or that row itself."""
+    named = set()
+    for sample in samples:
+        try:
+            row = json.loads(sample)
+        except (TypeError, ValueError):
+            row = sample
+        named.add(SEPARATOR.join(map(str, row)) if isinstance(row, list) else str(row))
+    return tuple(
+        Rejection(m.customer_id, "invalid_entry", "Meta cannot read the keys", "fix_data")
+        for m in batch.members
+        if m.identity in named
+    )
+
+
+def _failure(error: FacebookRequestError) -> RegularsError:
+    """The error for a failed call, by the codes in its body; no text of the vendor's is kept."""
+    code, subcode = error.api_error_code(), error.api_error_subcode()
+    status = error.http_status()
+    numbers = f"{code}/{subcode}" if subcode else str(code)
+    exact = {(code, subcode), (code, None)}
+    if exact & TERMS_NOT_ACCEPTED:
+        return Stop(f"accept the custom audience terms of the ad account at {TERMS} ({numbers})")
+    if exact & FLAGGED:
+        return Stop(
+            f"Meta has flagged the audience and takes no uploads ({numbers}): give it a name that "
+            "says nothing of health or money, or ask for a review"
+        )
+    if exact & GONE:
+        return Stop(
+            f"Meta no longer has this audience ({numbers}): restore it there, or forget what we "
+            "believe it holds"
+        )
+    if exact & SESSION_OVER:
+        return SessionOver(f"the upload session is over ({numbers})")
+    if (code, subcode) == TOO_SMALL:
+        return TooSmall(f"the audience would become too small ({numbers})")
+    if code in BUSY or (code, subcode) == SESSION_BUSY or error.api_transient_error():
+        return Retry(f"Meta is busy or limits calls ({numbers})", _seconds(error.http_headers()))
+    if code in REFUSED or status == 401:
+        return Reauthorise(f"Meta refuses the access token or a permission ({numbers})")
+    if code is None or status >= 500:
+        return Retry(f"Meta failed ({status})")
+    return Stop(f"Meta refuses the call ({status}, code {numbers})")
+
+
+def _seconds(headers: Mapping[str, str] | None) -> float | None:
+    """How long the account is limited, from the business use case header's minutes."""
+    lowered = {name.lower(): value for name, value in (headers or {}).items()}
+    try:
+        usage = json.loads(lowered.get("x-business-use-case-usage", "{}"))
+        minutes = [
+            entry.get("estimated_time_to_regain_access", 0)
+            for entries in usage.values()
+            for entry in entries
+        ]
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return max(minutes, default=0) * 60.0 or None

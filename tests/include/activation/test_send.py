@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import pytest
+
+from include.activation.calls import Caller, Patience
+from include.destinations.mailchimp import Mailchimp
+from include.destinations.meta import Meta
+from include.errors import Reauthorise, Retry, Stop
+from tests.include.activation.shop import Person, Shop, people
+
+both = pytest.mark.parametrize("destination", ["mailchimp", "meta"])
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Mailchimp, "batch_size", 2)
+    monkeypatch.setattr(Meta, "batch_size", 2)
+
+
+@both
+@pytest.mark.usefixtures("small_batches")
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"action": "status", "status": 500},
+        {"action": "status", "status": 429},
+        {"action": "reset_after_apply"},
+        {"action": "half_body"},
+    ],
+    ids=lambda fault: f"{fault['action']} {fault.get('status', '')}".strip(),
+)
+def test_a_batch_that_failed_once_is_sent_again_and_nobody_is_lost(
+    shop: Shop, destination: str, fault: dict[str, object]
+):
+    shop.publish(people(range(7)))
+    shop.sandbox.fault(method="POST", path="users|segments/|lists/regulars$", nth=3, **fault)
+
+    summary = shop.sync(destination)
+
+    assert (summary.adds, summary.rejected) == (7, 0)
+    assert len(shop.there(destination)) == 7
+    assert max(receipt["attempts"] for receipt in shop.receipts(destination)) == 2
+
+
+@both
+@pytest.mark.usefixtures("small_batches")
+def test_removals_are_done_before_anybody_is_added(shop: Shop, destination: str):
+    shop.publish(people(range(6)))
+    shop.sync(destination)
+    start = len(shop.sandbox.calls())
+    shop.publish(people(range(6, 12)), others=people(range(6)))
+    shop.sandbox.fault(when_body_contains="remove", action="slow", seconds=0.5)
+
+    shop.sync(destination)
+
+    receipts = sorted(shop.receipts(destination)[3:], key=lambda receipt: receipt["answered_at"])
+    assert [receipt["operation"] for receipt in receipts] == ["remove"] * 3 + ["add"] * 3
+    removing = {"mailchimp": ("POST", "segments/"), "meta": ("DELETE", "users")}[destination]
+    calls = [c for c in shop.sandbox.calls()[start:] if c["method"] != "GET"]
+    assert all(call["method"] == removing[0] and removing[1] in call["path"] for call in calls[:3])
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_no_more_calls_run_at_once_than_mailchimp_allows(shop: Shop):
+    shop.sandbox.post("/_latency", {"milliseconds": 20})
+    shop.publish(people(range(60)))
+    shop.sync("mailchimp")
+    simultaneous = [call["simultaneous"] for call in shop.sandbox.calls()]
+    assert 5 <= max(simultaneous) <= 10
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_nobody_calls_while_the_destination_asks_for_a_pause(shop: Shop):
+    shop.publish(people(range(80)))
+    shop.sandbox.post("/_latency", {"milliseconds": 50})
+    shop.sandbox.fault(
+        method="POST",
+        path="lists/regulars$",
+        nth=3,
+        action="status",
+        status=429,
+        body="",
+        headers={"Retry-After": "1"},
+    )
+    shop.sync("mailchimp")
+
+    # A batch that is under way may go on from its contacts to their tag; no new one begins.
+    calls = [c for c in shop.sandbox.calls() if c["path"].endswith("lists/regulars")]
+    [limited] = [call for call in calls if call["status"] == 429]
+    later = [call["at"] - limited["at"] for call in calls if call["at"] > limited["at"] + 0.2]
+    assert min(later) > 0.9
+    assert len(shop.there("mailchimp")) == 80
+
+
+def test_a_row_that_spoils_its_batch_is_found_and_the_rest_goes_through(shop: Shop):
+    good, bad = people(range(20)), Person("shop:bad", "spoilsport@shop.test")
+    shop.publish([*good, bad])
+    shop.sandbox.fault(
+        when_body_contains="spoilsport",
+        times=None,
+        action="status",
+        status=400,
+        body={"title": "X"},
+    )
+
+    summary = shop.sync("mailchimp")
+
+    assert (summary.adds, summary.rejected) == (20, 1)
+    assert shop.there("mailchimp") == {person.mailchimp_id for person in good}
+    [receipt] = shop.receipts("mailchimp")
+    assert [row["customer_id"] for row in receipt["not_accepted"]] == ["shop:bad"]
+    assert shop.sync("mailchimp").plan_id is None
+
+
+def test_a_destination_that_refuses_everything_is_not_searched_row_by_row(shop: Shop):
+    shop.publish(people(range(200)))
+    shop.sandbox.fault(
+        method="POST", path="lists/regulars$", times=None, action="status", status=400, body={}
+    )
+    with pytest.raises(Stop):
+        shop.sync("mailchimp")
+    assert len([c for c in shop.sandbox.calls() if c["path"].endswith("lists/regulars")]) < 50
+    assert shop.receipts("mailchimp") == []
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_metas_batches_share_one_session_that_ends_with_the_last(shop: Shop):
+    shop.publish(people(range(5)))
+    shop.sync("meta")
+    receipts = shop.receipts("meta")
+    assert len({receipt["session_id"] for receipt in receipts}) == 1
+    assert [receipt["vendor"]["num_received"] for receipt in receipts] == [2, 4, 5]
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_a_session_that_has_become_too_old_is_followed_by_a_new_one(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Meta, "session_seconds", 1e-9)
+    shop.publish(people(range(5)))
+    shop.sync("meta")
+    receipts = shop.receipts("meta")
+    assert len({receipt["session_id"] for receipt in receipts}) == 3
+    assert [receipt["vendor"]["num_received"] for receipt in receipts] == [2, 2, 1]
+    assert len(shop.there("meta")) == 5
+
+
+def test_a_longer_wait_than_our_patience_is_left_to_the_caller():
+    def busy() -> None:
+        raise Retry("busy", after_seconds=600)
+
+    with pytest.raises(Retry) as raised:
+        Caller(Patience(longest_wait=120)).call(busy)
+    assert raised.value.after_seconds == 600
+
+
+def test_refused_credentials_are_not_tried_twice():
+    calls = []
+
+    def refuse() -> None:
+        calls.append(1)
+        raise Reauthorise("no")
+
+    with pytest.raises(Reauthorise):
+        Caller(Patience(first_wait=0)).call(refuse)
+    assert len(calls) == 1

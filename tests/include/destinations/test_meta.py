@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import sys
+from hashlib import sha256
+from types import MappingProxyType
+
+import pytest
+
+from include.destinations.base import Batch, RemoteAudience, Session, SessionOver
+from include.destinations.meta import Meta
+from include.errors import Retry, Stop
+from tests.include.destinations.contract import DestinationContract, addressed, identity
+from tests.sandbox_server import Sandbox
+
+
+class TestMeta(DestinationContract):
+    destination = Meta
+    extra = MappingProxyType({"ad_account_id": "act_1000"})
+    base_url = "meta_url"
+
+    def there(self, sandbox: Sandbox) -> set[str]:
+        members = sandbox.audience(self.audience_name)["members"]
+        return {f"{member['EMAIL']}:{member['PHONE']}" for member in members}
+
+    def test_a_removal_by_another_schema_than_the_upload_is_not_possible(self, sandbox: Sandbox):
+        opened, audience = self.ready(sandbox)
+        both, email_only = addressed(
+            Meta, {"email": "a@shop.test", "phone": "+14155552671"}, {"email": "a@shop.test"}
+        )
+        opened.add(audience, Batch(1, [both]))
+
+        opened.remove(audience, Batch(2, [email_only]))
+        assert self.there(sandbox) == {both.identity}
+        opened.remove(audience, Batch(3, [both]))
+        assert self.there(sandbox) == set()
+
+    @pytest.mark.parametrize(
+        ("code", "subcode", "error", "words"),
+        [
+            (4, None, Retry, "busy"),
+            (17, 2446079, Retry, "busy"),
+            (613, 1487742, Retry, "busy"),
+            (80003, None, Retry, "busy"),
+            (200, 1870090, Stop, "terms"),
+            (100, 1713230, Stop, "flagged"),
+            (100, 33, Stop, "no longer"),
+            (2650, 1870159, SessionOver, "session"),
+            (2650, 1870145, Retry, "busy"),
+        ],
+    )
+    def test_an_error_is_judged_by_its_code(
+        self,
+        sandbox: Sandbox,
+        code: int,
+        subcode: int | None,
+        error: type[Exception],
+        words: str,
+    ):
+        opened, audience = self.ready(sandbox)
+        body = {"error": {"message": "x", "type": "y", "code": code, "error_subcode": subcode}}
+        sandbox.fault(path="users", action="status", status=400, body=body)
+        with pytest.raises(error, match=words):
+            opened.add(audience, Batch(1, self.members([1])))
+
+    def test_a_limit_says_when_to_come_back(self, sandbox: Sandbox):
+        opened, audience = self.ready(sandbox)
+        usage = '{"1000": [{"type": "custom_audience", "estimated_time_to_regain_access": 7}]}'
+        sandbox.fault(
+            path="users",
+            action="status",
+            status=400,
+            body={"error": {"message": "x", "code": 80003}},
+            headers={"x-business-use-case-usage": usage},
+        )
+        with pytest.raises(Retry) as raised:
+            opened.add(audience, Batch(1, self.members([1])))
+        assert raised.value.after_seconds == 7 * 60
+
+    def test_fewer_received_than_sent_is_not_an_acknowledgement(self, sandbox: Sandbox):
+        opened, audience = self.ready(sandbox)
+        sandbox.fault(path="users", action="status", status=200, body={"num_received": 2})
+        with pytest.raises(Retry, match="received 2 people where 3"):
+            opened.add(audience, Batch(1, self.members(range(3))))
+
+    def test_a_session_counts_all_its_batches(self, sandbox: Sandbox):
+        opened, audience = self.ready(sandbox)
+        first, second = Session(7, 1, False, 5, 0), Session(7, 2, True, 5, 3)
+        opened.add(audience, Batch(1, self.members(range(3)), first))
+        answer = opened.add(audience, Batch(2, self.members(range(3, 5)), second))
+        assert answer.vendor["num_received"] == 5
+        replayed = opened.add(audience, Batch(2, self.members(range(3, 5)), second))
+        assert replayed.vendor["num_received"] == 5
+
+    def test_who_cannot_be_removed_because_the_audience_is_small_is_named(self, sandbox: Sandbox):
+        opened, audience = self.ready(sandbox)
+        members = self.members(range(2))
+        opened.add(audience, Batch(1, members))
+        body = {"error": {"message": "x", "code": 100, "error_subcode": 1870034}}
+        sandbox.fault(path="users", action="status", status=400, body=body)
+
+        answer = opened.remove(audience, Batch(2, members))
+
+        assert {row.kind for row in answer.rejections} == {"retry"}
+        assert {row.code for row in answer.rejections} == {"audience_too_small"}
+        assert len(answer.rejections) == 2
+
+    def test_rows_meta_calls_invalid_are_named(self, sandbox: Sandbox):
+        opened, audience = self.ready(sandbox)
+        good, bad = self.members(range(2))
+        row = f'["{bad.identity.split(":")[0]}", ""]'
+        body = {"num_received": 2, "num_invalid_entries": 1, "invalid_entry_samples": {row: "x"}}
+        sandbox.fault(path="users", action="status", status=200, body=body)
+
+        [rejection] = opened.add(audience, Batch(1, [good, bad])).rejections
+
+        assert (rejection.customer_id, rejection.kind) == (bad.customer_id, "fix_data")
+
+    def test_the_clients_crash_reporter_is_not_switched_on(self, sandbox: Sandbox):
+        self.open(sandbox).test_connection()
+        assert sys.excepthook is sys.__excepthook__
+
+    def test_an_unknown_audience_is_not_recreated(self, sandbox: Sandbox):
+        opened = self.open(sandbox)
+        assert opened.ensure_audience(self.audience_name, {}, "55") == RemoteAudience(
+            "55", self.audience_name
+        )
+
+
+# Meta's own examples, https://developers.facebook.com/docs/marketing-api/audiences/guides/custom-audiences
+@pytest.mark.parametrize(
+    ("email", "expected"),
+    [
+        ("mary@example.com", "f1904cf1a9d73a55fa5de0ac823c4403ded71afd4c3248d00bdcd0866552bb79"),
+        (
+            "  John_Smith@gmail.com ",
+            "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f",
+        ),
+    ],
+)
+def test_an_email_is_hashed_as_meta_documents_it(email: str, expected: str):
+    assert identity(Meta, email=email) == f"{expected}:"
+
+
+@pytest.mark.parametrize(
+    ("phone", "country", "expected"),
+    [
+        (
+            "+1 (555) 987-6543",
+            None,
+            "1ef970831d7963307784fa8688e8fce101a15685d62aa765fed23f3a2c576a4e",
+        ),
+        (
+            "(555) 987-6543",
+            "US",
+            "1ef970831d7963307784fa8688e8fce101a15685d62aa765fed23f3a2c576a4e",
+        ),
+        (
+            "1(650)-555-1212",
+            "US",
+            "e323ec626319ca94ee8bff2e4c87cf613be6ea19919ed1364124e16807ab3176",
+        ),
+        (
+            "001 650 555 1212 ext. 5",
+            None,
+            "e323ec626319ca94ee8bff2e4c87cf613be6ea19919ed1364124e16807ab3176",
+        ),
+    ],
+)
+def test_a_phone_is_hashed_as_meta_documents_it(phone: str, country: str | None, expected: str):
+    assert identity(Meta, phone=phone, country=country) == f":{expected}"
+
+
+@pytest.mark.parametrize(
+    ("phone", "country", "digits"),
+    [
+        ("020 7946 0958", "GB", "442079460958"),
+        ("+44 (0)20 7946 0958", None, "442079460958"),
+        ("0170 1234567", "de", "491701234567"),
+        ("06 1234 5678", "IT", "390612345678"),
+    ],
+)
+def test_a_phone_carries_its_country_code(phone: str, country: str | None, digits: str):
+    assert identity(Meta, phone=phone, country=country) == f":{sha256(digits.encode()).hexdigest()}"
+
+
+@pytest.mark.parametrize(
+    ("phone", "country"),
+    [("020 7946 0958", None), ("020 7946 0958", "United Kingdom"), ("+12", None), ("ask", "GB")],
+)
+def test_a_phone_without_a_known_country_code_is_left_out(phone: str, country: str | None):
+    assert identity(Meta, phone=phone, country=country) == ""
