@@ -1,0 +1,25 @@
+{#- Periods between a first order and a later day: calendar months, or whole blocks of 30 days
+    (var cohort_method). -#}
+{% macro months_since(first_date, later_date) -%}
+    {%- if var('cohort_method') == 'calendar_month' -%}
+        {{ months_between(first_date, later_date) }}
+    {%- elif var('cohort_method') == 'age_30_days' -%}
+        cast(floor({{ days_between(first_date, later_date) }} / 30) as bigint)
+    {%- else -%}
+        {{ exceptions.raise_compiler_error("cohort_method is calendar_month or age_30_days") }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- The first day on which nobody of a cohort can be in a cell any more. -#}
+{% macro day_after_cell(cohort_month, months_since) -%}
+    {%- if var('cohort_method') == 'calendar_month' -%}
+        {{ add_months(cohort_month, months_since ~ ' + 1') }}
+    {%- else -%}
+        {{ add_days(add_months(cohort_month, 1), '30 * (' ~ months_since ~ ' + 1) - 1') }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Numbers from 0 to a maximum, one row each, as the table expression `numbers(number)`. -#}
+{% macro numbers_up_to(maximum) -%}
+    generate_series(0, {{ maximum }}) as numbers(number)
+{%- endmacro %}

@@ -1,0 +1,29 @@
+{#- Lists of values in one column, and questions about them. DuckDB's names; another engine adds
+    its own implementation. An empty or missing list holds nothing: the answer is false. -#}
+
+{#- All non-null values of a group as one list. -#}
+{% macro collect(value) -%}
+    {{ return(adapter.dispatch('collect')(value)) }}
+{%- endmacro %}
+
+{% macro default__collect(value) -%}
+    list_filter(list({{ value }}), lambda element: element is not null)
+{%- endmacro %}
+
+{#- Whether a value is in a list, letter case included. -#}
+{% macro is_among(value, list) -%}
+    {{ return(adapter.dispatch('is_among')(value, list)) }}
+{%- endmacro %}
+
+{% macro default__is_among(value, list) -%}
+    coalesce(list_contains({{ list }}, {{ value }}), false)
+{%- endmacro %}
+
+{#- Whether a text begins with any element of a list. -#}
+{% macro starts_with_any(value, list) -%}
+    {{ return(adapter.dispatch('starts_with_any')(value, list)) }}
+{%- endmacro %}
+
+{% macro default__starts_with_any(value, list) -%}
+    coalesce(len(list_filter({{ list }}, lambda prefix: starts_with({{ value }}, prefix))) > 0, false)
+{%- endmacro %}

@@ -1,0 +1,55 @@
+-- Every audience in one table. An audience may have any columns beside customer_id: they travel as
+-- JSON, so that one table holds them all.
+with
+
+members as (
+
+    {%- for audience in var('audiences') %}
+
+    select
+        '{{ audience.name }}' as audience,
+        customer_id,
+        {{ row_as_json('audience') }} as member
+    from {{ ref(audience.name) }} as audience
+
+    union all
+
+    {%- endfor %}
+
+    select
+        cast(null as varchar) as audience,
+        cast(null as varchar) as customer_id,
+        cast(null as json) as member
+    where false
+
+),
+
+previous_members as (
+
+    {{ previous_build(
+        has_previous_build(),
+        {'audience': 'varchar', 'customer_id': 'varchar', 'entered_at': 'timestamp'}
+    ) }}
+
+),
+
+final as (
+
+    select
+        members.audience,
+        members.customer_id,
+        -- A previous build may have been for a later day: nobody entered after today.
+        least(previous_members.entered_at, cast({{ as_of() }} as timestamp)) as entered_at,
+        {{ json_text('members.member', 'reason') }} as reason,
+        {{ without_keys('members.member', ['customer_id', 'reason']) }} as payload
+
+    from members
+
+    left join previous_members
+        on
+            members.audience = previous_members.audience
+            and members.customer_id = previous_members.customer_id
+
+)
+
+select * from final

@@ -1,0 +1,87 @@
+-- Who would have been spoken to, and is not, so that the effect can be measured. Somebody held out
+-- once stays in this table, also after leaving the audience: the comparison counts everybody who
+-- was assigned, from the day of the assignment.
+with
+
+assignments as (
+
+    select * from {{ ref('int_audience_assignments') }}
+
+),
+
+customers as (
+
+    select * from {{ ref('dim_customers') }}
+
+),
+
+shares as (
+
+    {%- for audience in var('audiences') %}
+
+    select
+        '{{ audience.name }}' as audience,
+        {{ audience.holdout_percent }} as holdout_percent
+
+    union all
+
+    {%- endfor %}
+
+    select
+        cast(null as varchar) as audience,
+        cast(null as integer) as holdout_percent
+    where false
+
+),
+
+previously_held_out as (
+
+    {{ previous_build(
+        has_previous_build(), {'audience': 'varchar', 'customer_id': 'varchar', 'since': 'date'}
+    ) }}
+
+),
+
+candidates as (
+
+    select
+        audience,
+        customer_id,
+        {{ as_of() }} as since
+    from assignments
+
+    union all
+
+    select
+        audience,
+        customer_id,
+        since
+    from previously_held_out
+
+),
+
+final as (
+
+    select
+        candidates.audience,
+        candidates.customer_id,
+        least(min(candidates.since), {{ as_of() }}) as since
+
+    from candidates
+
+    inner join shares
+        on candidates.audience = shares.audience
+
+    -- Erased customers are forgotten here too.
+    inner join customers
+        on candidates.customer_id = customers.customer_id
+
+    where
+        {{ stable_bucket('candidates.audience', 'candidates.customer_id') }}
+        < shares.holdout_percent
+
+    group by 1, 2
+
+)
+
+select * from final

@@ -1,0 +1,49 @@
+with
+
+lines as (
+
+    select * from {{ ref('stg_shop__order_lines') }}
+
+),
+
+products as (
+
+    select * from {{ ref('stg_shop__products') }}
+
+),
+
+final as (
+
+    select
+        lines.order_id,
+        row_number() over (
+            partition by lines.order_id order by lines.line_id
+        ) as line_number,
+        lines.source,
+        lines.customer_id,
+        lines.ordered_at,
+        lines.ordered_date,
+        lines.line_kind,
+        lines.sku,
+        coalesce(lines.product_name, products.product_name) as product_name,
+        coalesce(lines.category, products.category) as category,
+        lines.quantity,
+        lines.unit_price,
+        lines.gross_amount,
+        lines.discount_amount,
+        cast(lines.gross_amount - lines.discount_amount as decimal(18, 4)) as net_amount,
+        lines.currency,
+        lines.country
+
+    from lines
+
+    left join products
+        on
+            lines.source = products.source
+            and lines.sku = products.sku
+
+    where lines.excluded_by is null
+
+)
+
+select * from final

@@ -1,0 +1,99 @@
+with
+
+source as (
+
+    select * from {{ source('raw', 'order_lines') }}
+
+),
+
+rules as (
+
+    select
+        source,
+        max(case when rule = 'cancellation_prefix' then value end) as cancellation_prefix,
+        {{ collect("case when rule = 'excluded_order_prefix' then value end") }}
+            as excluded_order_prefixes,
+        {{ collect("case when rule = 'non_product_skus' then value end") }} as non_product_skus,
+        {{ collect("case when rule = 'non_product_sku_prefixes' then value end") }}
+            as non_product_sku_prefixes,
+        coalesce(bool_or(rule = 'write_off_without_price' and value = 'true'), false)
+            as has_write_offs,
+        coalesce(bool_or(rule = 'sku_case' and value = 'upper'), false) as has_upper_skus
+
+    from {{ source('raw', 'source_rules') }}
+
+    group by source
+
+),
+
+lines_with_rules as (
+
+    select
+        source.*,
+        rules.cancellation_prefix,
+        rules.excluded_order_prefixes,
+        rules.non_product_skus,
+        rules.non_product_sku_prefixes,
+        coalesce(rules.has_write_offs, false) as has_write_offs,
+        coalesce(rules.has_upper_skus, false) as has_upper_skus,
+        trim(source.sku) as trimmed_sku,
+        substr(source.order_id, length(source.source) + 2) as order_key
+
+    from source
+
+    left join rules
+        on source.source = rules.source
+
+    where source.ordered_date <= {{ as_of() }}
+
+),
+
+classified as (
+
+    select
+        *,
+        coalesce(starts_with(order_key, cancellation_prefix), false) as is_cancellation
+
+    from lines_with_rules
+
+),
+
+final as (
+
+    select
+        order_id,
+        line_id,
+        source,
+        customer_id,
+        ordered_at,
+        ordered_date,
+        case when has_upper_skus then upper(trimmed_sku) else trimmed_sku end as sku,
+        nullif(trim(product_name), '') as product_name,
+        nullif(trim(category), '') as category,
+        quantity,
+        unit_price,
+        gross_amount,
+        coalesce(discount_amount, 0) as discount_amount,
+        currency,
+        country,
+        case
+            when {{ starts_with_any('order_key', 'excluded_order_prefixes') }}
+                then 'excluded_order_prefix'
+            when has_write_offs and quantity < 0 and gross_amount = 0 and not is_cancellation
+                then 'write_off_without_price'
+            when {{ is_among('trimmed_sku', 'non_product_skus') }} then 'non_product_skus'
+            when {{ starts_with_any('trimmed_sku', 'non_product_sku_prefixes') }}
+                then 'non_product_sku_prefixes'
+            when gross_amount = 0 then 'zero_price'
+        end as excluded_by,
+        case
+            when is_cancellation then 'cancellation'
+            when gross_amount < 0 then 'return'
+            else 'sale'
+        end as line_kind
+
+    from classified
+
+)
+
+select * from final

@@ -1,0 +1,67 @@
+"""Small shops for the models: raw tables filled by hand, built by the real dbt project."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from include.dbt import run_dbt
+from include.settings import PROJECT, Settings
+
+RAW = (PROJECT / "include/sql/raw_tables.sql").read_text()
+AS_OF = date(2026, 1, 31)
+
+
+class Shop:
+    """A warehouse in a folder of its own, with raw tables that tests fill and dbt builds from."""
+
+    def __init__(self, home: Path, **others: Any) -> None:
+        self.settings = Settings(home=home, threads=2, **others)
+        home.mkdir(parents=True, exist_ok=True)
+        self.write(RAW)
+
+    def write(self, statement: str, **parameters: Any) -> None:
+        """Run SQL on the closed warehouse, as landing would."""
+        with duckdb.connect(str(self.settings.warehouse_path)) as warehouse:
+            warehouse.execute(statement, parameters or None)
+
+    def sell(self, lines: Sequence[dict[str, Any]]) -> None:
+        """Add order lines; a line's defaults are one lamp for 10."""
+        defaults = {
+            "source": "shop",
+            "line_id": "1",
+            "sku": "lamp",
+            "quantity": 1,
+            "unit_price": 10,
+            "gross_amount": 10,
+            "discount_amount": 0,
+        }
+        rows = [defaults | line for line in lines]
+        for row in rows:
+            row["ordered_at"] = row["ordered_date"]
+        with duckdb.connect(str(self.settings.warehouse_path)) as warehouse:
+            warehouse.executemany(
+                "insert into raw.order_lines by name select $source as source,"
+                " $order_id as order_id, $line_id as line_id, $customer_id as customer_id,"
+                " $ordered_at as ordered_at, $ordered_date as ordered_date, $sku as sku,"
+                " $quantity as quantity, $unit_price as unit_price, $gross_amount as gross_amount,"
+                " $discount_amount as discount_amount",
+                rows,
+            )
+
+    def build(self, *arguments: str, as_of: date = AS_OF) -> None:
+        """`dbt build` without the unit tests, which have a run of their own."""
+        run_dbt(
+            self.settings,
+            ["--quiet", "build", "--exclude-resource-type", "unit_test", *arguments],
+            as_of,
+        )
+
+    def read(self, query: str) -> list[tuple[Any, ...]]:
+        """The rows a query finds."""
+        with duckdb.connect(str(self.settings.warehouse_path), read_only=True) as warehouse:
+            return warehouse.execute(query).fetchall()
