@@ -34,9 +34,7 @@ def destination(folder: Path) -> None:
     with duckdb.connect() as connection:
         connection.read_parquet(str(folder / FILE)).create_view("contacts")
         for name, function in Meta.functions.items():
-            connection.create_function(
-                name, function, null_handling=FunctionNullHandling.SPECIAL
-            )
+            connection.create_function(name, function, null_handling=FunctionNullHandling.SPECIAL)
         connection.sql(Meta.contacts_sql).write_parquet(str(folder / "addressed.parquet"))
 
 

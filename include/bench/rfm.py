@@ -1,9 +1,11 @@
 """RFM, VIP and lapsed buyers from orders: the models beside what people write instead.
 
 `models` runs the SQL that dbt compiled from `dbt_project`, model after model, over the same Parquet
-file that the others read, and leaves the same tables in a warehouse. `scan` is the floor: DuckDB
-reads the same columns and only adds them up. `summary` is the table that `lifetimes` builds first
-(frequency, recency, T, monetary value per customer), in pandas as that library writes it.
+file that the others read. `scan` is the floor: DuckDB
+reads the same five columns and only adds them up. One of them says that an order is its customer's
+first: the orders' own model has it; the others find the second order themselves. `summary` is the
+table that `lifetimes` builds first (frequency, recency, T, monetary value per customer), in pandas
+as that library writes it.
 """
 
 from __future__ import annotations
@@ -25,10 +27,11 @@ from include.settings import load_settings
 AS_OF = date(2026, 1, 1)
 ORDERS = "orders.parquet"
 MODELS = ("int_customer_history", "int_population", "int_customer_scores")
-AMOUNTS = """
+DRAWN = """
 select
     order_id, customer_id, ordered_at, ordered_at::date as ordered_date, gross_amount,
-    gross_amount as net_amount, true as is_counted
+    gross_amount as net_amount, true as is_counted,
+    row_number() over (partition by customer_id order by ordered_at, order_id) = 1 as is_first_order
 from read_parquet($path)
 """
 
@@ -47,18 +50,18 @@ def _prepare(folder: Path, orders: int) -> None:
     drawn = folder / "drawn.parquet"
     write_orders(drawn, orders)
     with duckdb.connect() as connection:
-        connection.sql(AMOUNTS, params={"path": str(drawn)}).write_parquet(str(folder / ORDERS))
+        connection.sql(DRAWN, params={"path": str(drawn)}).write_parquet(str(folder / ORDERS))
     drawn.unlink()
     settings = load_settings(home=folder, warehouse=folder / "compiling.duckdb")
-    run_dbt(settings, ["--quiet", "compile", "--select", *MODELS], AS_OF)
+    run_dbt(settings, ["--log-level", "none", "compile", "--select", *MODELS], AS_OF)
 
 
 def models(folder: Path) -> None:
-    """The project's own SQL, into the tables that dbt makes."""
+    """The project's own SQL, into tables in memory, as the others leave their frames there."""
     compiled = folder / "dbt/target/compiled/regulars/models/intermediate"
-    warehouse = folder / "compiling.duckdb"
-    warehouse.unlink(missing_ok=True)
-    with duckdb.connect(str(warehouse), config={"memory_limit": "1500MB"}) as connection:
+    with duckdb.connect(config={"memory_limit": "1500MB"}) as connection:
+        connection.execute("attach ':memory:' as compiling; use compiling")
+        connection.execute("set preserve_insertion_order = false")
         connection.execute("create schema marts; create schema intermediate")
         connection.read_parquet(str(folder / ORDERS)).create_view("orders_file")
         connection.execute("create view marts.orders as from orders_file")
@@ -72,8 +75,8 @@ def scan(folder: Path) -> None:
     with duckdb.connect() as connection:
         orders = connection.read_parquet(str(folder / ORDERS))
         orders.aggregate(
-            "max(customer_id), max(ordered_at), max(ordered_date), sum(gross_amount), "
-            "sum(net_amount), bool_or(is_counted)"
+            "max(customer_id), max(ordered_date), sum(net_amount), bool_or(is_counted), "
+            "bool_or(is_first_order)"
         ).fetchall()
 
 

@@ -81,34 +81,29 @@ class Meta(Destination):
     contacts_sql = r"""
         with
 
-        written as (
-            select
-                customer_id,
-                country,
-                lower(trim(email)) as email,
-                -- an extension is no part of the number
-                trim(regexp_replace(phone, '[A-Za-z].*$', '')) as phone
-            from contacts
-        ),
-
         normalised as (
             select
                 customer_id,
+                lower(trim(email)) as email,
+                -- an extension is no part of the number, nor the (0) that is dialled at home only
                 case
-                    when regexp_full_match(email, '[^@\s]+@[^@\s]+\.[^@\s]+') then email
-                end as email,
-                case
-                    when starts_with(phone, '+') or starts_with(phone, '00')
-                        then ltrim(regexp_replace(replace(phone, '(0)', ''), '\D', '', 'g'), '0')
-                    else national_phone(phone, country)
+                    when regexp_matches(phone, '^ *(\+|00)')
+                        then ltrim(regexp_replace(phone, '\(0\)|[A-Za-z].*$|\D', '', 'g'), '0')
+                    else national_phone(regexp_replace(phone, '[A-Za-z].*$', ''), country)
                 end as phone
-            from written
+            from contacts
         )
 
         select
             customer_id,
             nullif(
-                coalesce(sha256(email), '')
+                coalesce(
+                    case
+                        when regexp_full_match(email, '[^@\s]+@[^@\s]+\.[^@\s]+')
+                            then sha256(email)
+                    end,
+                    ''
+                )
                 || ':'
                 || coalesce(case when strlen(phone) between 7 and 15 then sha256(phone) end, ''),
                 ':'
