@@ -11,7 +11,7 @@ def light(folder: Path) -> None:
 
 
 def heavy(folder: Path) -> None:
-    (folder / "heavy").write_bytes(bytes(200 * 1024 * 1024))
+    (folder / "heavy").write_bytes(b"x" * (200 * 1024 * 1024))
     sum(range(20_000_000))
 
 
