@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -171,13 +171,13 @@ def sandbox() -> None:
     database = settings.home.absolute() / "sandbox.sqlite"
     options = ["--port", str(settings.sandbox_port), "--database", str(database)]
     progress.print(f"http://127.0.0.1:{settings.sandbox_port}/")
-    _run_module("include.sandbox", *options)
+    _become("include.sandbox", *options)
 
 
 @app.command()
 def local(what: Annotated[str, typer.Argument(help="demo, up or down")]) -> None:
     """Run the demo, or start and stop Airflow and the sandbox on this machine."""
-    _run_module("include.local", what)
+    _become("include.local", what)
 
 
 @app.command()
@@ -185,7 +185,7 @@ def bench(
     cases: Annotated[list[str] | None, typer.Argument(help="Some cases; default all.")] = None,
 ) -> None:
     """Run the side-by-side benchmarks."""
-    _run_module("include.bench", *(cases or ()))
+    _become("include.bench", *(cases or ()))
 
 
 def main() -> None:
@@ -201,11 +201,12 @@ def _settings(as_of: datetime | None) -> Settings:
     return load_settings(as_of=as_of.date()) if as_of else load_settings()
 
 
-def _run_module(module: str, *arguments: str) -> None:
-    """Run a part that need not be loaded for every other command, in a process of its own."""
-    finished = subprocess.run([sys.executable, "-m", module, *arguments], check=False)
-    if finished.returncode:
-        raise typer.Exit(finished.returncode)
+def _become(module: str, *arguments: str) -> NoReturn:
+    """Become a part that need not be loaded for every other command.
+
+    The same process goes on as that part, so that whoever stops `regulars` stops the part.
+    """
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
 
 
 def _for_each(
