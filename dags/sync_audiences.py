@@ -1,0 +1,79 @@
+"""## Sync audiences
+
+Bring every destination of one audience in line with the newest published snapshot. Each audience
+has a run of its own, started by its partition of the asset `audiences`.
+
+The plan is the difference to what the destination holds; the guard refuses one that changes too
+much; sending leaves a receipt per batch; folding turns plan and receipts into the destination's
+state. Where nothing changes, nothing is sent. Trigger by hand with an `audience`, and with
+`dry_run` to only plan.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import (
+    AllowedKeyMapper,
+    Param,
+    PartitionedAssetTimetable,
+    dag,
+    task,
+    task_group,
+)
+from airflow.utils.types import DagRunType
+
+from include.activation.audiences import load_audiences
+from regulars_airflow.assets import AUDIENCES
+from regulars_airflow.defaults import DEFAULT_ARGS
+from regulars_airflow.runs import audience
+
+NAMES = [*load_audiences()]
+DESTINATIONS = sorted(
+    {target.to for each in load_audiences().values() for target in each.destinations}
+)
+AUDIENCE = "{{ audience(dag_run, params) }}"
+
+
+@dag(
+    schedule=PartitionedAssetTimetable(
+        assets=AUDIENCES, default_partition_mapper=AllowedKeyMapper(NAMES)
+    ),
+    allowed_run_types=[DagRunType.ASSET_TRIGGERED, DagRunType.MANUAL],
+    max_active_runs=4,
+    default_args=DEFAULT_ARGS,
+    user_defined_macros={"audience": audience},
+    params={
+        "audience": Param(None, type=["null", "string"], enum=[None, *NAMES]),
+        "dry_run": Param(False, type="boolean"),
+    },
+    tags=["audiences", "destinations"],
+    doc_md=__doc__,
+)
+def sync_audiences():
+    @task_group
+    def sync_to(destination: str):
+        @task(pool=destination)
+        def plan(audience: str) -> dict:
+            from regulars_airflow import syncing
+
+            return syncing.plan(audience, destination)
+
+        @task.short_circuit
+        def guard(plan: dict, params=None) -> bool:
+            from regulars_airflow import syncing
+
+            return syncing.may_be_sent(plan, dry_run=params["dry_run"])
+
+        @task(pool=destination)
+        def send(plan: dict) -> dict:
+            from regulars_airflow import syncing
+
+            return syncing.send(plan)
+
+        planned = plan(AUDIENCE)
+        guard(planned) >> send(planned)
+
+    for destination in DESTINATIONS:
+        sync_to.override(group_id=destination)(destination)
+
+
+sync_audiences()

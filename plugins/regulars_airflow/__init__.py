@@ -1,0 +1,1 @@
+"""How Airflow sees Regulars: connection types, hooks, assets and the retry policy."""

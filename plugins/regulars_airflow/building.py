@@ -1,0 +1,52 @@
+"""From raw orders to a published snapshot: the tasks of `build_audiences`, for one day each."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include import dbt, publishing
+from include.activation.audiences import load_audiences
+from include.quality import gate
+from include.settings import load_settings
+from include.sources.declarations import load_sources
+from include.store import Store
+from regulars_airflow.assets import AUDIENCES
+
+
+def raw_gate(day: str) -> str:
+    """Judge what has landed; returns the verdict. Raises `GateFailed`."""
+    settings = load_settings()
+    return gate.raw_gate(settings, date.fromisoformat(day), [*load_sources(settings)]).verdict
+
+
+def build(day: str) -> None:
+    """Build the models and test their data, all in one dbt run: it holds the only writer's place.
+
+    Raises `Stop` when a model or a test fails; the log above says which.
+    """
+    dbt.run_dbt(load_settings(), dbt.BUILD, date.fromisoformat(day))
+
+
+def audience_gate(day: str) -> str:
+    """Judge what was built; returns the verdict. Raises `GateFailed`."""
+    verdict = gate.audience_gate(load_settings(), date.fromisoformat(day), [*load_audiences()])
+    return verdict.verdict
+
+
+def publish(day: str, dag_run: Any, outlet_events: Any) -> str:
+    """Publish what was built, and start a sync of every audience; returns the snapshot's id.
+
+    Skips, so that nothing is published nor sent, when the run rebuilds history: a backfill, or a
+    day before the one that is published.
+    """
+    settings = load_settings()
+    newest = publishing.current(Store(settings.store))
+    as_of = date.fromisoformat(day)
+    if dag_run.run_type == "backfill" or (newest and as_of < newest.as_of):
+        raise AirflowSkipException(f"{day} is history; published is {newest and newest.as_of}")
+    snapshot = publishing.publish(settings, as_of)
+    outlet_events[AUDIENCES].add_partitions([*load_audiences()])
+    return snapshot.snapshot_id

@@ -1,0 +1,91 @@
+"""Every DAG file loads, is documented and thin, and says who may start it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.utils.types import DagRunType
+
+from include.activation.audiences import load_audiences
+from include.local.stack import load_pools
+
+DAGS = Path(__file__).parents[2] / "dags"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def dagbag(home: Path) -> Iterator[DagBag]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("REGULARS_HOME", str(home))
+        environment.setenv("REGULARS_SOURCES", str(home / "nowhere.yml"))
+        yield DagBag(dag_folder=str(DAGS))
+
+
+def test_every_file_yields_one_dag_of_the_same_name(dagbag):
+    assert dagbag.import_errors == {}
+    assert dagbag.dags.keys() == {path.stem for path in DAGS.glob("*.py")}
+    assert dagbag.dags
+
+
+def test_every_dag_is_documented_tagged_and_retries(dagbag):
+    for dag in dagbag.dags.values():
+        assert dag.doc_md.startswith("## "), dag.dag_id
+        assert dag.tags, dag.dag_id
+        assert dag.default_args["retries"] >= 1, dag.dag_id
+        assert dag.default_args["retry_policy"], dag.dag_id
+
+
+def test_every_dag_file_is_short():
+    for path in DAGS.glob("*.py"):
+        assert len(path.read_text().splitlines()) < 80, path.name
+
+
+def test_no_module_is_named_like_a_dbt_plugin():
+    """dbt imports every top-level module on sys.path that begins with `dbt_`."""
+    assert not list(DAGS.glob("dbt_*.py"))
+
+
+def test_only_one_task_at_a_time_writes_the_warehouse(dagbag):
+    writers = {
+        f"{dag.dag_id}.{task.task_id}"
+        for dag in dagbag.dags.values()
+        for task in dag.tasks
+        if task.pool == "warehouse"
+    }
+    assert writers == {
+        "ingest_orders.ingest",
+        "build_audiences.raw_gate",
+        "build_audiences.build",
+        "build_audiences.audience_gate",
+        "build_audiences.publish",
+    }
+
+
+def test_every_pool_a_task_names_comes_with_the_project(dagbag):
+    declared = {*load_pools(), "default_pool"}
+    used = {task.pool for dag in dagbag.dags.values() for task in dag.tasks}
+    assert used <= declared
+
+
+def test_the_sync_is_started_per_audience_and_never_by_a_backfill(dagbag):
+    sync = dagbag.dags["sync_audiences"]
+    assert set(sync.allowed_run_types) == {DagRunType.ASSET_TRIGGERED, DagRunType.MANUAL}
+    assert sync.timetable.default_partition_mapper.allowed_keys == [*load_audiences()]
+    assert sync.params.get_param("audience").schema["enum"] == [None, *load_audiences()]
+
+
+def test_parsing_the_dags_touches_no_data(dagbag, home):
+    assert list(home.iterdir()) == []
+
+
+def test_a_dry_run_ends_at_the_guard(dagbag):
+    guard = dagbag.dags["sync_audiences"].get_task("mailchimp.guard")
+    assert guard.python_callable({"plan_id": "a plan"}, params={"dry_run": True}) is False
+    assert guard.downstream_task_ids == {"mailchimp.send"}
