@@ -6,8 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 INSTALLED := $(VENV)/.installed
+MANIFEST := dbt_project/target/manifest.json
+MODELS := $(shell find dbt_project -path dbt_project/target -prune -o -type f -print)
 
-.PHONY: help install demo up down test lint bench lock clean
+.PHONY: help install manifest demo up down test lint bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -18,17 +20,23 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || ./install-debian-packages
 	@test -x $@ || $(PYTHON) -m venv $(VENV)
 
-$(INSTALLED): requirements.txt pyproject.toml | $(VENV)/bin/python
+$(INSTALLED): requirements.txt pyproject.toml plugins/regulars_airflow/provider.py | $(VENV)/bin/python
 	@echo "Installing the locked packages into $(VENV) (about 1.2 GB) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check $$(grep -oE '^uv==[^ ]+' requirements.txt)
-	@$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements.txt
+	@$(UV) pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements.txt
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	@touch $@
 
-demo: $(INSTALLED) ## real orders through the real Airflow into the sandbox, once, with a summary
+manifest: $(MANIFEST) ## have dbt list its models for Airflow; after each change of dbt_project
+
+$(MANIFEST): $(MODELS) | $(INSTALLED)
+	@$(BIN)/regulars dbt --quiet parse --target-path target
+	@test -s $@ && touch $@
+
+demo: $(MANIFEST) ## real orders through the real Airflow into the sandbox, once, with a summary
 	@$(BIN)/regulars local demo
 
-up: $(INSTALLED) ## start Airflow, the sandbox and its page on loopback, and leave them running
+up: $(MANIFEST) ## start Airflow, the sandbox and its page on loopback, and leave them running
 	@$(BIN)/regulars local up
 
 down: $(INSTALLED) ## stop what `up` started
@@ -41,7 +49,7 @@ lint: $(INSTALLED) ## ruff, import-linter, mypy, sqlfluff
 	$(BIN)/mypy
 	REGULARS_WAREHOUSE=:memory: DO_NOT_TRACK=1 $(BIN)/sqlfluff lint dbt_project/models
 
-test: lint ## everything CI runs
+test: lint $(MANIFEST) ## everything CI runs
 	$(BIN)/pytest
 
 bench: $(INSTALLED) ## the side-by-side benchmarks

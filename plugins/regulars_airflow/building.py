@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include import dbt, publishing
+from include import publishing
 from include.activation.audiences import load_audiences
 from include.quality import gate
 from include.settings import load_settings
@@ -20,14 +20,6 @@ def raw_gate(day: str) -> str:
     """Judge what has landed; returns the verdict. Raises `GateFailed`."""
     settings = load_settings()
     return gate.raw_gate(settings, date.fromisoformat(day), [*load_sources(settings)]).verdict
-
-
-def build(day: str) -> None:
-    """Build the models and test their data, all in one dbt run: it holds the only writer's place.
-
-    Raises `Stop` when a model or a test fails; the log above says which.
-    """
-    dbt.run_dbt(load_settings(), dbt.BUILD, date.fromisoformat(day))
 
 
 def audience_gate(day: str) -> str:

@@ -14,6 +14,8 @@ from airflow.listeners import hookimpl
 
 MODULES = (
     "airflow.sdk.serde",
+    "cosmos.operators.watcher",
+    "dbt.cli.main",
     "include.landing",
     "include.quality.evaluation",
     "regulars_airflow.building",
