@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.activation.audiences import get_audience
 from include.activation.ledger import Ledger
-from include.activation.sync import PlanSummary, check_guard, fold, plan_audience, send_plan
+from include.activation.sync import PlanSummary, check_guard, fold, plan_audience, send_plan, sync
 from include.settings import load_settings
 from include.store import Store
 from regulars_airflow.hooks import credentials
@@ -42,6 +42,9 @@ def send(plan: dict[str, Any]) -> dict[str, Any]:
     ledger = Ledger(Store(settings.store), destination, audience.name)
     if not ledger.has(plan_id, "plan.json"):
         raise AirflowSkipException(f"plan {plan_id} was replaced by another run's")
+    if plan["resumed"]:
+        # What was published since that plan was begun must not wait for the next run.
+        return asdict(sync(settings, audience, destination, credentials(destination)))
     sent = send_plan(settings, audience, destination, credentials(destination), plan_id)
     fold(settings, audience, destination, plan_id)
     return asdict(sent)

@@ -7,7 +7,7 @@ import json
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.errors import GuardBreached
+from include.errors import GuardBreached, Reauthorise
 from regulars_airflow import syncing
 from tests.include.activation.shop import people
 
@@ -76,3 +76,16 @@ def test_tasks_exchange_counts_and_ids_only(shop):
     exchanged = json.dumps([plan, syncing.send(plan)])
     assert "person" not in exchanged
     assert "@" not in exchanged
+
+
+def test_a_run_that_finishes_an_older_plan_goes_on_to_the_newest_snapshot(shop):
+    shop.publish(people(range(5)))
+    begun = syncing.plan(AUDIENCE, "mailchimp")
+    shop.sandbox.fault(action="status", status=401, path="segments/", method="POST", times=None)
+    with pytest.raises(Reauthorise):
+        syncing.send(begun)
+    shop.sandbox.clear_faults()
+    wanted = people(range(2, 7))
+    shop.publish(wanted)
+    assert run("mailchimp")["resumed"]
+    assert shop.sandbox.tagged(AUDIENCE) == {person.mailchimp_id for person in wanted}
