@@ -31,6 +31,7 @@ from include.settings import load_settings
 
 MEMBERS = 1_000_000
 LATENCY_MS = 200
+MEMORY_LIMIT = "300MB"
 # A batch is upserted, then put into the static segment.
 CALLS_PER_BATCH = {"mailchimp": 2, "meta": 1}
 CONTACTS = """
@@ -127,7 +128,8 @@ def _sync(folder: Path, destination: str, size: str) -> None:
                 "base_url": f"{url}/{destination}",
             },
         )
-        summary = activation.sync(load_settings(home=home), AUDIENCE, destination, credentials)
+        settings = load_settings(home=home, memory_limit=MEMORY_LIMIT)
+        summary = activation.sync(settings, AUDIENCE, destination, credentials)
     if summary.rejected or not summary.adds:
         raise RuntimeError(f"the sandbox took {summary.adds} and refused {summary.rejected}")
 
