@@ -17,13 +17,14 @@ FILE = "contacts.parquet"
 DRAWN = """
 select
     'bench:' || i as customer_id, ' Customer-' || i || '@Shop.Example ' as email,
-    '+44 7700 ' || lpad((900000 + i % 1000)::varchar, 6, '0') as phone, 'GB' as country
+    case when i % 10 = 0 then '+44 7700 ' else '+447700' end || (900000 + i % 1000) as phone,
+    'GB' as country
 from range(0, $contacts) as numbers (i)
 """
 
 
 def prepare(folder: Path) -> None:
-    """Addresses as people type them, with blanks and capitals."""
+    """Addresses as people type them; nine phones of ten in E.164, as shop platforms keep them."""
     with duckdb.connect() as connection:
         rows = connection.sql(DRAWN, params={"contacts": CONTACTS})
         rows.write_parquet(str(folder / FILE))
@@ -53,5 +54,5 @@ CASE = Case(
     "Normalise and hash 1 M contacts",
     prepare,
     {"destination": destination, "sdk": sdk},
-    (Limit("destination", "cpu_seconds", 1 / 5, "sdk"),),
+    (Limit("destination", "wall_seconds", 1 / 5, "sdk"),),
 )

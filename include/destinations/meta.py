@@ -87,29 +87,32 @@ class Meta(Destination):
                 lower(trim(email)) as email,
                 -- an extension is no part of the number, nor the (0) that is dialled at home only
                 case
+                    when regexp_full_match(phone, '\+[1-9][0-9]*') then substr(phone, 2)
                     when regexp_matches(phone, '^ *(\+|00)')
                         then ltrim(regexp_replace(phone, '\(0\)|[A-Za-z].*$|\D', '', 'g'), '0')
                     else national_phone(regexp_replace(phone, '[A-Za-z].*$', ''), country)
                 end as phone
             from contacts
+        ),
+
+        hashed as (
+            select
+                customer_id,
+                case
+                    when regexp_full_match(email, '[^@\s]+@[^@\s]+\.[^@\s]+') then sha256(email)
+                end as email_hash,
+                case when strlen(phone) between 7 and 15 then sha256(phone) end as phone_hash
+            from normalised
         )
 
         select
             customer_id,
-            nullif(
-                coalesce(
-                    case
-                        when regexp_full_match(email, '[^@\s]+@[^@\s]+\.[^@\s]+')
-                            then sha256(email)
-                    end,
-                    ''
-                )
-                || ':'
-                || coalesce(case when strlen(phone) between 7 and 15 then sha256(phone) end, ''),
-                ':'
-            ) as identity,
+            case
+                when email_hash is not null or phone_hash is not null
+                    then concat(email_hash, ':', phone_hash)
+            end as identity,
             null as contact
-        from normalised
+        from hashed
     """
 
     def __init__(self, credentials: Credentials) -> None:
