@@ -36,6 +36,9 @@ def dbt_models(as_of: str) -> DbtTaskGroup:
             dbt_project_path=DBT_PROJECT,
             manifest_path=MANIFEST,
             install_dbt_deps=False,
+            # Cosmos runs dbt in a copy of the project that is gone afterwards, and what dbt keeps
+            # of a parse names that copy: the next build would look for its seed there.
+            partial_parse=False,
         ),
         profile_config=ProfileConfig(
             profile_name="regulars",
