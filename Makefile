@@ -17,8 +17,7 @@ help: ## list the targets
 install: $(INSTALLED) ## install everything into .venv from the lock
 
 $(VENV)/bin/python:
-	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || ./install-debian-packages
-	@test -x $@ || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { ./install-debian-packages && $(PYTHON) -m venv --clear $(VENV); }
 
 $(INSTALLED): requirements.txt pyproject.toml plugins/regulars_airflow/provider.py | $(VENV)/bin/python
 	@echo "Installing the locked packages into $(VENV) (about 1.2 GB) ..."
