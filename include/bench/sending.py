@@ -31,7 +31,7 @@ from include.settings import load_settings
 
 MEMBERS = 1_000_000
 LATENCY_MS = 200
-MEMORY_LIMIT = "300MB"
+MEMORY_LIMIT = "1GB"
 # A batch is upserted, then put into the static segment.
 CALLS_PER_BATCH = {"mailchimp": 2, "meta": 1}
 CONTACTS = """
