@@ -96,11 +96,14 @@ def get_audience(name: str, path: Path = DECLARATIONS) -> Audience:
     return audiences[name]
 
 
-def audience_sizes(snapshot: Snapshot) -> dict[str, int]:
-    """How many members a snapshot gives each audience, before consent, suppression and holdout."""
+def audience_sizes(snapshot: Snapshot, table: str = "audience_members") -> dict[str, int]:
+    """How many rows a snapshot's table has of each audience, by name: its members, or `held_out`.
+
+    Members are counted before consent, suppression and holdout.
+    """
     with duckdb.connect() as connection:
-        members = connection.read_parquet(snapshot.path("audience_members"))
-        return dict(members.aggregate("audience, count(*)").fetchall())
+        rows = connection.read_parquet(snapshot.path(table))
+        return dict(rows.aggregate("audience, count(*)").order("audience").fetchall())
 
 
 def _audience(path: Path, entry: dict[str, Any]) -> Audience:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from include import publishing
+from include.activation.audiences import audience_sizes
 from include.activation.ledger import Ledger, ledgers
 from include.activation.plan import load_plan
 from include.activation.receipts import Receipt, read_receipts
@@ -66,15 +67,8 @@ def _segments(snapshot: Snapshot) -> Table:
 
 
 def _audiences(snapshot: Snapshot) -> Table:
-    members, held_out = (
-        dict(
-            duckdb.read_parquet(snapshot.path(name))
-            .aggregate("audience, count(*)")
-            .order("audience")
-            .fetchall()
-        )
-        for name in ("audience_members", "held_out")
-    )
+    members = audience_sizes(snapshot)
+    held_out = audience_sizes(snapshot, "held_out")
     table = _table("Audiences", "audience", "members", "held out")
     for audience, count in members.items():
         table.add_row(audience, f"{count:,}", f"{held_out.get(audience, 0):,}")
