@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, ClassVar, Literal
 from zoneinfo import available_timezones
@@ -21,9 +21,42 @@ from zoneinfo import available_timezones
 import duckdb
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from include.connections import Credentials, read_connection
 from include.errors import BadInput
 
-Grain = Literal["order_line", "order", "contact", "product"]
+Grain = Literal[
+    "order_line",
+    "order",
+    "contact",
+    "product",
+    "consent",
+    "survey_answer",
+    "ad_spend",
+    "erasure_request",
+    "exchange_rate",
+]
+Table = Literal[
+    "order_lines",
+    "orders",
+    "contacts",
+    "products",
+    "consents",
+    "survey_answers",
+    "ad_spend",
+    "erasure_requests",
+    "exchange_rates",
+]
+TABLES: dict[Grain, Table] = {
+    "order_line": "order_lines",
+    "order": "order_lines",
+    "contact": "contacts",
+    "product": "products",
+    "consent": "consents",
+    "survey_answer": "survey_answers",
+    "ad_spend": "ad_spend",
+    "erasure_request": "erasure_requests",
+    "exchange_rate": "exchange_rates",
+}
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
@@ -90,10 +123,21 @@ class SourceOptions(Strict):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a declaration stands: its file, and the home that `${REGULARS_HOME}` means."""
+    """Where a declaration stands: its file, the home that `${REGULARS_HOME}` means, and who knows
+    the connections that it names.
+    """
 
     file: Path
     home: Path
+    credentials: Callable[[str], Credentials] = field(default=read_connection, repr=False)
+
+
+@dataclass(frozen=True)
+class Window:
+    """The days of a backfill, both included."""
+
+    first: date
+    last: date
 
 
 @dataclass(frozen=True)
@@ -126,11 +170,18 @@ class Source(ABC):
     def __init__(self, options: Any, place: Place) -> None:
         self.options = options
         self.place = place
+        # Set for a backfill: only what belongs to these days is wanted, and the cursor stays.
+        self.window: Window | None = None
 
     @property
     def name(self) -> str:
         """What the source is called in `sources.yml`, in paths and in identifiers."""
         return str(self.options.name)
+
+    @property
+    def table(self) -> Table:
+        """The raw table that the rows go to; the grain's, unless orders are whole documents."""
+        return TABLES[self.options.grain]
 
     @property
     def session_time_zone(self) -> str:
