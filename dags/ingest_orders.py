@@ -1,7 +1,7 @@
 """## Ingest orders
 
-Bring the raw tables up to date with every source that `sources.yml` lists, once a day and whenever
-triggered by hand.
+Bring the raw tables up to date with every source that `sources.yml` lists: once a day (or as
+`REGULARS_INGEST_SCHEDULE` says), and whenever triggered by hand.
 
 Each source lands its new pages as they came, then merges them: a newer version of an order wins, an
 order seen before changes nothing, so that a second run loads nothing. When all sources are in, the
@@ -14,10 +14,11 @@ from airflow.sdk import dag, task
 
 from regulars_airflow.assets import RAW_ORDERS
 from regulars_airflow.defaults import DEFAULT_ARGS, WAREHOUSE_POOL
+from regulars_airflow.schedules import ingest_schedule
 
 
 @dag(
-    schedule="@daily",
+    schedule=ingest_schedule(),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,

@@ -38,6 +38,9 @@ class Settings(BaseSettings):
         None, description="The DuckDB file; default `warehouse.duckdb` in the home."
     )
     sources: Path = Field(Path("sources.yml"), description="The file that lists the sources.")
+    ingest_schedule: str = Field(
+        "@daily", description="When `ingest_orders` runs: cron in UTC; `none` is only when asked."
+    )
     as_of: date | None = Field(None, description="The day all is computed for; default today.")
     engine: Literal["duckdb"] = Field("duckdb", description="The engine that runs the models.")
     memory_limit: str = Field("2GB", description="DuckDB's memory limit; beyond it, it spills.")

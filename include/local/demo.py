@@ -35,6 +35,8 @@ def demo_settings(settings: Settings) -> Settings:
             "warehouse": home / "warehouse.duckdb",
             "sources": PROJECT / "examples/complete_journey/sources.yml",
             "as_of": AS_OF,
+            # Airflow would make up for a night between two demos beside the run that is shown.
+            "ingest_schedule": "none",
         }
     )
 

@@ -1,0 +1,23 @@
+"""When a chain begins by itself."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import CronTriggerTimetable
+
+from include.settings import load_settings
+
+NEVER = "none"
+
+
+def ingest_schedule() -> CronTriggerTimetable | None:
+    """The settings' cron times, in UTC.
+
+    A new DAG waits for the next of them. Left to itself (`False` included) Airflow would run it at
+    once if the last one is not long ago, beside a run that somebody has just asked for.
+    """
+    expression = load_settings().ingest_schedule
+    if expression == NEVER:
+        return None
+    return CronTriggerTimetable(expression, timezone="UTC", run_immediately=timedelta(0))
