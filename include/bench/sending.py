@@ -1,7 +1,8 @@
 """A million members sent to the sandbox, which takes 200 ms for every call.
 
 `calls` is the floor: as many calls over as many connections, with next to nothing in them. What the
-engine needs beyond it is its own work. `sync_tenth` sends a tenth of the members: memory that grows
+engine needs beyond it is its own work, and the sandbox's, which runs on the same machine. `plan`
+makes the plan that `send` carries out; `send_tenth` sends a tenth of the members: memory that grows
 with the audience would show in the difference.
 """
 
@@ -23,15 +24,15 @@ import httpx
 
 from include.activation import sync as activation
 from include.activation.audiences import Audience, Guard, Target
-from include.bench.measure import Case, Limit
+from include.bench.measure import Case, Contender, Limit
 from include.connections import Credentials
 from include.destinations import DESTINATIONS
 from include.publishing import CURRENT, IDENTIFIER, Published, Snapshot
-from include.settings import load_settings
+from include.settings import Settings, load_settings
 
 MEMBERS = 1_000_000
 LATENCY_MS = 200
-MEMORY_LIMIT = "1GB"
+MEMORY_LIMIT = "512MB"
 # A batch is upserted, then put into the static segment.
 CALLS_PER_BATCH = {"mailchimp": 2, "meta": 1}
 CONTACTS = """
@@ -84,16 +85,23 @@ def prepare(folder: Path) -> None:
                 rows = connection.sql(drawn, params={"members": members})
                 rows.write_parquet(str(published / f"{table}.parquet"))
         (home / "store" / CURRENT).write_text(snapshot.model_dump_json())
+    for destination in CALLS_PER_BATCH:
+        _plan(folder, destination, "tenth")
 
 
-def mailchimp_sync(folder: Path) -> None:
-    """A first sync of everybody to Mailchimp."""
-    _sync(folder, "mailchimp", "all")
+def mailchimp_plan(folder: Path) -> None:
+    """The plan of a first sync of everybody to Mailchimp."""
+    _plan(folder, "mailchimp", "all")
 
 
-def mailchimp_sync_tenth(folder: Path) -> None:
-    """A first sync of a tenth to Mailchimp."""
-    _sync(folder, "mailchimp", "tenth")
+def mailchimp_send(folder: Path) -> None:
+    """Send that plan."""
+    _send(folder, "mailchimp", "all")
+
+
+def mailchimp_send_tenth(folder: Path) -> None:
+    """Send the plan of a first sync of a tenth to Mailchimp."""
+    _send(folder, "mailchimp", "tenth")
 
 
 def mailchimp_calls(folder: Path) -> None:
@@ -101,14 +109,19 @@ def mailchimp_calls(folder: Path) -> None:
     _calls(folder, "mailchimp", "/mailchimp/3.0/ping")
 
 
-def meta_sync(folder: Path) -> None:
-    """A first sync of everybody to Meta."""
-    _sync(folder, "meta", "all")
+def meta_plan(folder: Path) -> None:
+    """The plan of a first sync of everybody to Meta."""
+    _plan(folder, "meta", "all")
 
 
-def meta_sync_tenth(folder: Path) -> None:
-    """A first sync of a tenth to Meta."""
-    _sync(folder, "meta", "tenth")
+def meta_send(folder: Path) -> None:
+    """Send that plan."""
+    _send(folder, "meta", "all")
+
+
+def meta_send_tenth(folder: Path) -> None:
+    """Send the plan of a first sync of a tenth to Meta."""
+    _send(folder, "meta", "tenth")
 
 
 def meta_calls(folder: Path) -> None:
@@ -116,22 +129,40 @@ def meta_calls(folder: Path) -> None:
     _calls(folder, "meta", "/meta/v26.0/me?access_token=bench")
 
 
-def _sync(folder: Path, destination: str, size: str) -> None:
+def _plan(folder: Path, destination: str, size: str) -> None:
     home = folder / size
-    shutil.rmtree(home / "store/activation", ignore_errors=True)
+    shutil.rmtree(home / "store/activation" / destination, ignore_errors=True)
     with _sandbox(folder) as url:
-        credentials = Credentials(
-            password="0123456789abcdef0123456789abcdef-us1",
-            extra={
-                "list_id": "regulars",
-                "ad_account_id": "act_1000",
-                "base_url": f"{url}/{destination}",
-            },
+        activation.plan_audience(
+            _settings(home), AUDIENCE, destination, _credentials(url, destination)
         )
-        settings = load_settings(home=home, memory_limit=MEMORY_LIMIT)
-        summary = activation.sync(settings, AUDIENCE, destination, credentials)
-    if summary.rejected or not summary.adds:
-        raise RuntimeError(f"the sandbox took {summary.adds} and refused {summary.rejected}")
+
+
+def _send(folder: Path, destination: str, size: str) -> None:
+    """Every run has the same plan, of which nothing has been sent."""
+    home = folder / size
+    [plan] = (home / "store/activation" / destination / AUDIENCE.name / "plans").iterdir()
+    with _sandbox(folder) as url:
+        sent = activation.send_plan(
+            _settings(home), AUDIENCE, destination, _credentials(url, destination), plan.name
+        )
+    if sent.rejected or not sent.adds:
+        raise RuntimeError(f"the sandbox took {sent.adds} and refused {sent.rejected}")
+
+
+def _settings(home: Path) -> Settings:
+    return load_settings(home=home, memory_limit=MEMORY_LIMIT)
+
+
+def _credentials(url: str, destination: str) -> Credentials:
+    return Credentials(
+        password="0123456789abcdef0123456789abcdef-us1",
+        extra={
+            "list_id": "regulars",
+            "ad_account_id": "act_1000",
+            "base_url": f"{url}/{destination}",
+        },
+    )
 
 
 def _calls(folder: Path, name: str, path: str) -> None:
@@ -176,22 +207,36 @@ def _answers(url: str) -> bool:
         return False
 
 
-CASES = (
-    Case(
-        "Send 1 M members to Mailchimp (10 connections, 200 ms a call)",
+def _case(name: str, contenders: dict[str, Contender]) -> Case:
+    return Case(
+        name,
         prepare,
-        {"calls": mailchimp_calls, "sync": mailchimp_sync, "sync_tenth": mailchimp_sync_tenth},
+        contenders,
         (
-            Limit("sync", "wall_seconds", 1.25, "calls"),
-            Limit("sync", "peak_mib", 1.25, "sync_tenth"),
+            Limit("send", "wall_seconds", 1.25, "calls"),
+            Limit("send", "peak_mib", 1.1, "send_tenth"),
         ),
         runs=1,
+    )
+
+
+CASES = (
+    _case(
+        "Send 1 M members to Mailchimp (10 connections, 200 ms a call)",
+        {
+            "calls": mailchimp_calls,
+            "plan": mailchimp_plan,
+            "send": mailchimp_send,
+            "send_tenth": mailchimp_send_tenth,
+        },
     ),
-    Case(
-        "Send 1 M members to Meta (200 ms a call)",
-        prepare,
-        {"calls": meta_calls, "sync": meta_sync, "sync_tenth": meta_sync_tenth},
-        (Limit("sync", "peak_mib", 1.25, "sync_tenth"),),
-        runs=1,
+    _case(
+        "Send 1 M members to Meta (one connection, 200 ms a call)",
+        {
+            "calls": meta_calls,
+            "plan": meta_plan,
+            "send": meta_send,
+            "send_tenth": meta_send_tenth,
+        },
     ),
 )

@@ -17,9 +17,12 @@ from functools import cached_property
 from time import time
 from typing import Any
 
+import msgspec
 import requests
-from mailchimp_marketing import Client
-from mailchimp_marketing.api_client import ApiClientError
+from mailchimp_marketing.api.lists_api import ListsApi
+from mailchimp_marketing.api.ping_api import PingApi
+from mailchimp_marketing.api_client import ApiClient, ApiClientError
+from requests.adapters import HTTPAdapter
 
 from include.connections import Credentials, checked_url
 from include.destinations.base import (
@@ -69,6 +72,38 @@ class Missing(Stop):
     """The list, segment or contact that a call names does not exist."""
 
 
+class _Client(ApiClient):  # type: ignore[misc]
+    """The official client on connections that stay open: its own opens a new one for every call."""
+
+    def __init__(self, key: str, url: str, connections: int) -> None:
+        # It replaces the word "server" anywhere in an address, a list's id too, unless told not to.
+        super().__init__({"api_key": key, "server": "", "timeout": TIMEOUT_SECONDS})
+        self.host = url
+        self._session = requests.Session()
+        self._session.auth = ("user", key)
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=connections))
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        query_params: Any = None,
+        headers: Any = None,
+        body: Any = None,
+    ) -> requests.Response:
+        """One call, as the client would make it, but never on to another host with the key."""
+        return self._session.request(
+            method,
+            url,
+            params=query_params,
+            data=None if body is None else msgspec.json.encode(body),
+            headers=headers,
+            timeout=self.timeout,
+            allow_redirects=False,
+        )
+
+
 class Mailchimp(Destination):
     """Tag the contacts of one list."""
 
@@ -102,12 +137,9 @@ class Mailchimp(Destination):
         if not base_url and not re.fullmatch(r"[a-z]+\d+", data_center):
             raise BadInput(f"connection {self.connection()}: the API key must end in -us1 or alike")
         url = checked_url(base_url or f"https://{data_center}.api.mailchimp.com", self.connection())
-        client = Client({"api_key": key, "timeout": TIMEOUT_SECONDS})
-        client.api_client.host = f"{url.removesuffix('/3.0')}/3.0"
-        # The client replaces the word "server" anywhere in an address, a list's id too.
-        client.api_client.server = ""
-        self._lists = client.lists
-        self._ping = client.ping
+        client = _Client(key, f"{url.removesuffix('/3.0')}/3.0", self.connections)
+        self._lists = ListsApi(client)
+        self._ping = PingApi(client)
 
     @property
     def account(self) -> str:
@@ -326,6 +358,8 @@ def merge_value(value: object) -> str | int | float:
     if isinstance(value, int | float):
         return value
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if text.isprintable() and "|" not in text and len(text) <= MERGE_TEXT_BYTES // 4:
+        return text.strip()
     # Taking a marker out can bring another one together.
     while MERGE_MARKERS.search(text):
         text = MERGE_MARKERS.sub("", text)

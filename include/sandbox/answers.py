@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+import msgspec
 from starlette.responses import Response
 
 
-def dump(content: Any) -> bytes:
+def dump(content: Any, *, sort_keys: bool = False) -> bytes:
     """Compact JSON."""
-    return json.dumps(content, separators=(",", ":")).encode()
+    return msgspec.json.encode(content, order="sorted" if sort_keys else None)
 
 
 class Json(Response):

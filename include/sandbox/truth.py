@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from include.sandbox.woocommerce import tables as woocommerce
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS mailchimp_lists (
     list_id TEXT PRIMARY KEY,
@@ -79,16 +81,8 @@ CREATE INDEX IF NOT EXISTS mailchimp_segments_by_member
 ON mailchimp_segment_members (member_number);
 
 -- member_count is the number of active subscribers, as Mailchimp has it.
-CREATE TRIGGER IF NOT EXISTS mailchimp_tag_added AFTER INSERT ON mailchimp_segment_members
-BEGIN
-    UPDATE mailchimp_segments SET
-        added = added + 1,
-        member_count = member_count + (
-            SELECT status = 'subscribed' FROM mailchimp_members
-            WHERE member_number = new.member_number
-        )
-    WHERE segment_id = new.segment_id;
-END;
+-- Who tags counts by the batch; a file of an earlier release has a trigger for it.
+DROP TRIGGER IF EXISTS mailchimp_tag_added;
 
 CREATE TRIGGER IF NOT EXISTS mailchimp_tag_removed AFTER DELETE ON mailchimp_segment_members
 BEGIN
@@ -168,6 +162,50 @@ CREATE TABLE IF NOT EXISTS meta_batches (
     PRIMARY KEY (account_id, session_id, batch_seq)
 );
 
+CREATE TABLE IF NOT EXISTS shopify_shop (
+    number INTEGER PRIMARY KEY,
+    settings TEXT NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS shopify_records (
+    kind TEXT NOT NULL,
+    id INTEGER NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    processed_at TEXT NOT NULL,
+    document TEXT NOT NULL,
+    PRIMARY KEY (kind, id)
+);
+
+CREATE INDEX IF NOT EXISTS shopify_records_by_update ON shopify_records (kind, updated_at, id);
+
+CREATE TABLE IF NOT EXISTS shopify_events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    action TEXT NOT NULL,
+    subject_type TEXT NOT NULL,
+    subject_id INTEGER NOT NULL,
+    created_at TEXT NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS shopify_bulk_operations (
+    number INTEGER PRIMARY KEY,
+    query TEXT NOT NULL,
+    status TEXT NOT NULL,
+    error TEXT,
+    polls INTEGER NOT NULL,
+    created_at TEXT NOT NULL,
+    completed_at TEXT,
+    objects INTEGER NOT NULL DEFAULT 0,
+    roots INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE TABLE IF NOT EXISTS shopify_bulk_chunks (
+    number INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    chunk BLOB NOT NULL,
+    PRIMARY KEY (number, place)
+);
+
 CREATE TABLE IF NOT EXISTS calls (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     at REAL NOT NULL,
@@ -192,7 +230,13 @@ TABLES = (
     "meta_members",
     "meta_sessions",
     "meta_batches",
+    "shopify_shop",
+    "shopify_records",
+    "shopify_events",
+    "shopify_bulk_operations",
+    "shopify_bulk_chunks",
     "calls",
+    *woocommerce.TABLES,
 )
 
 NEW_LIST_FIELDS = (
@@ -221,18 +265,16 @@ class Truth:
         self.connection.row_factory = sqlite3.Row
         self.connection.executescript(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY;"
-            "PRAGMA cache_size = -262144;"
+            "PRAGMA cache_size = -262144; PRAGMA wal_autocheckpoint = 20000;"
         )
-        # The call log has a connection of its own, so that reading does not count as a change.
-        self._log = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._log.row_factory = sqlite3.Row
-        self._log.execute("PRAGMA synchronous = OFF")
+        # Rows of the call log: a call that only reads is no change of what the vendors hold.
+        self._logged = 0
         self._remembered: dict[tuple[Any, ...], list[sqlite3.Row]] = {}
         self._remembered_at = -1
         self._create()
 
     def _create(self) -> None:
-        self.connection.executescript(SCHEMA)
+        self.connection.executescript(SCHEMA + woocommerce.SCHEMA)
         if not self.one("SELECT 1 FROM mailchimp_lists"):
             with self.connection:
                 self.create_list("regulars", "Regulars")
@@ -273,9 +315,10 @@ class Truth:
 
     def remembered(self, query: str, parameters: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
         """All rows, kept until something is written: a client that pages asks for them again."""
-        if self._remembered_at != self.connection.total_changes:
+        changes = self.connection.total_changes - self._logged
+        if self._remembered_at != changes:
             self._remembered.clear()
-            self._remembered_at = self.connection.total_changes
+            self._remembered_at = changes
         key = (query, *parameters)
         if key not in self._remembered:
             self._remembered[key] = self.all(query, parameters)
@@ -427,13 +470,16 @@ class Truth:
 
     def record_call(self, call: Iterable[Any]) -> None:
         """Append to the call log."""
-        self._log.execute(
-            """
-            INSERT INTO calls (at, method, path, status, bytes, milliseconds, simultaneous, fault)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-            """,
-            tuple(call),
-        )
+        with self.connection:
+            self.connection.execute(
+                """
+                INSERT INTO calls (
+                    at, method, path, status, bytes, milliseconds, simultaneous, fault
+                ) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                """,
+                tuple(call),
+            )
+        self._logged += 1
 
     def calls(self, since: int = 0) -> list[dict[str, Any]]:
         """The call log after `since`, oldest first."""

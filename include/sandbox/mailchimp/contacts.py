@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import md5
 from typing import Any, NamedTuple
 
-from include.sandbox.answers import Refusal
+from include.sandbox.answers import Refusal, dump
 from include.sandbox.mailchimp.merge_fields import MergeFields, Refused
 from include.sandbox.mailchimp.problems import Problem, problem
 from include.sandbox.truth import STATUSES, Truth, now
@@ -214,11 +214,11 @@ class Lists:
                     "Invalid Resource", BAD_MERGE_FIELDS, refused.field, refused.message
                 ) from None
             if merged != held:
-                merge_fields = json.dumps(merged)
+                merge_fields = dump(merged).decode()
         attributes = row["attributes"] if row is not None else "{}"
         if not ATTRIBUTES.isdisjoint(given):
             news = {name: given[name] for name in ATTRIBUTES if name in given}
-            attributes = json.dumps(json.loads(attributes) | news, sort_keys=True)
+            attributes = dump(json.loads(attributes) | news, sort_keys=True).decode()
         return Contact(row, member_id, email, status, status_by, merge_fields, attributes)
 
     def write(self, list_id: str, contacts: Iterable[Contact]) -> None:
@@ -356,6 +356,13 @@ class Lists:
         self.truth.connection.executemany(
             "INSERT INTO mailchimp_segment_members VALUES (?, ?)",
             [(segment_id, row["member_number"]) for row in new],
+        )
+        self.truth.connection.execute(
+            """
+            UPDATE mailchimp_segments SET added = added + ?, member_count = member_count + ?
+            WHERE segment_id = ?
+            """,
+            (len(new), sum(row["status"] == "subscribed" for row in new), segment_id),
         )
         return new
 

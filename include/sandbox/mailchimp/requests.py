@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from fastapi import Request
 
 from include.sandbox.answers import Refusal
@@ -41,8 +41,8 @@ async def authorise(request: Request) -> None:
 async def read_json(request: Request) -> dict[str, Any]:
     """The request's body, which must be a JSON object."""
     try:
-        body = json.loads(await request.body() or b"{}")
-    except ValueError:
+        body = msgspec.json.decode(await request.body() or b"{}")
+    except msgspec.DecodeError:
         raise Refusal(problem("JSONParseError")) from None
     if not isinstance(body, dict):
         raise Refusal(problem("InvalidResource", errors=[("", "Schema describes object")]))

@@ -1,0 +1,5 @@
+-- The contacts behind the rows that are due, for the destination to normalise and hash.
+create view contacts as
+select all_contacts.*
+from all_contacts
+where all_contacts.customer_id in (select due.customer_id from due)
