@@ -192,6 +192,7 @@ class Meta(Destination):
         return Answer(
             rejections=_invalid_entries(batch, answer.get("invalid_entry_samples") or ()),
             vendor={
+                "batch_seq": batch.session.sequence if batch.session else 1,
                 "num_received": received,
                 "num_invalid_entries": answer.get("num_invalid_entries", 0),
             },

@@ -159,6 +159,7 @@ CREATE TABLE IF NOT EXISTS meta_batches (
     session_id INTEGER NOT NULL,
     batch_seq INTEGER NOT NULL,
     answer TEXT NOT NULL,
+    deliveries INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (account_id, session_id, batch_seq)
 );
 
@@ -275,6 +276,11 @@ class Truth:
 
     def _create(self) -> None:
         self.connection.executescript(SCHEMA + woocommerce.SCHEMA)
+        if not self.one("SELECT 1 FROM pragma_table_info('meta_batches') WHERE name = 'deliveries'"):
+            # A file of an earlier release.
+            self.connection.execute(
+                "ALTER TABLE meta_batches ADD COLUMN deliveries INTEGER NOT NULL DEFAULT 1"
+            )
         if not self.one("SELECT 1 FROM mailchimp_lists"):
             with self.connection:
                 self.create_list("regulars", "Regulars")
@@ -405,7 +411,11 @@ class Truth:
             f"act_{row['account_id']}": {"tos_accepted": bool(row["tos_accepted"])}
             for row in self.all("SELECT * FROM meta_accounts")
         }
-        return {"accounts": accounts, "audiences": audiences}
+        batches = {
+            f"{row['session_id']}/{row['batch_seq']}": row["deliveries"]
+            for row in self.all("SELECT session_id, batch_seq, deliveries FROM meta_batches")
+        }
+        return {"accounts": accounts, "audiences": audiences, "batches": batches}
 
     def summary(self) -> dict[str, Any]:
         """Counts only: members by status, effects, tag and audience sizes, calls."""

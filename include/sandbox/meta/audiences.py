@@ -286,6 +286,14 @@ class Audiences:
             (*key, session["batch_seq"]),
         )
         if replayed is not None:
+            with self.truth.connection as connection:
+                connection.execute(
+                    """
+                    UPDATE meta_batches SET deliveries = deliveries + 1
+                    WHERE account_id = ? AND session_id = ? AND batch_seq = ?
+                    """,
+                    (*key, session["batch_seq"]),
+                )
             answer: dict[str, Any] = json.loads(replayed["answer"])
             return answer
         if session["ended_at"] is not None:
@@ -339,7 +347,7 @@ class Audiences:
                 },
             )
             connection.execute(
-                "INSERT INTO meta_batches VALUES (?, ?, ?, ?)",
+                "INSERT INTO meta_batches VALUES (?, ?, ?, ?, 1)",
                 (
                     audience["account_id"],
                     session["session_id"],

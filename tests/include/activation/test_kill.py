@@ -77,10 +77,17 @@ def _check_recovery(shop: Shop, destination: str, newer_snapshot: bool) -> None:
         assert {who: after[who] for who in acknowledged & felt.keys()} == {
             who: felt[who] for who in acknowledged & felt.keys()
         }
+        assert destination == "mailchimp" or acknowledged <= felt.keys()
 
 
 def _acknowledged(shop: Shop, destination: str) -> set[str]:
-    """The identities of the members of every batch that has a receipt."""
+    """What has a receipt: the members by identity, at Meta the batches by session and sequence."""
+    if destination == "meta":
+        return {
+            f"{receipt['session_id']}/{receipt['vendor']['batch_seq']}"
+            for receipt in shop.receipts(destination)
+            if receipt["session_id"]
+        }
     plans = f"activation/{destination}/lapsed_vips/plans"
     found: set[str] = set()
     for plan in shop.store.list(plans):
@@ -99,7 +106,7 @@ def _acknowledged(shop: Shop, destination: str) -> set[str]:
 
 
 def _effects(shop: Shop, destination: str) -> dict[str, int]:
-    """How often each contact of Mailchimp was written, whether or not that changed anything."""
+    """How often each contact was written, at Meta each batch, whether or not it changed anything."""
     if destination == "meta":
-        return {}
+        return shop.sandbox.truth()["meta"]["batches"]
     return {who: member["writes"] for who, member in shop.sandbox.members().items()}
