@@ -6,14 +6,22 @@ workers can read them, and a crash at any instant leaves either the old file or 
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
 
 PRIVATE = 0o600
+WORKSPACE = ".regulars-"
+# Between making its folder and locking it a process needs less than this.
+ABANDONED_AFTER_SECONDS = 60
 
 
 class Store:
@@ -79,12 +87,22 @@ class Store:
         if self.exists(path):
             self.filesystem.rm(self.locate(path), recursive=True)
 
-    def workspace(self) -> tempfile.TemporaryDirectory[str]:
-        """A temporary folder from which `take` can move files (a local store's own disk)."""
-        if not self.is_local:
-            return tempfile.TemporaryDirectory(prefix="regulars-")
-        Path(self.root).mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryDirectory(prefix=".writing-", dir=self.root)
+    @contextmanager
+    def workspace(self) -> Iterator[str]:
+        """A temporary folder from which `take` can move files (a local store's own disk).
+
+        What a killed process left of its own is removed by the next one: it may hold contacts.
+        """
+        home = Path(self.root) if self.is_local else Path(tempfile.gettempdir())
+        home.mkdir(parents=True, exist_ok=True)
+        _sweep(home)
+        with tempfile.TemporaryDirectory(prefix=WORKSPACE, dir=home) as folder:
+            lock = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield folder
+            finally:
+                os.close(lock)
 
     @staticmethod
     def _appear(source: Path, target: Path) -> None:
@@ -98,3 +116,22 @@ class Store:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _sweep(home: Path) -> None:
+    """Remove workspaces whose process is gone: the lock on a living one's folder is held."""
+    for folder in home.glob(f"{WORKSPACE}*"):
+        try:
+            if time.time() - folder.stat().st_mtime < ABANDONED_AFTER_SECONDS:
+                continue
+            lock = os.open(folder, os.O_RDONLY)
+        except OSError:
+            # Gone by now, or another user's.
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(lock)

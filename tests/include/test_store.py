@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
+import sys
+import time
 import uuid
 from pathlib import Path
 
 import pytest
 
-from include.store import Store
+from include.settings import PROJECT
+from include.store import ABANDONED_AFTER_SECONDS, Store
 
 
 @pytest.fixture(params=["folder", "object store"])
@@ -50,3 +55,23 @@ def test_local_files_are_private_and_unfinished_ones_are_not_listed(tmp_path):
     (tmp_path / ".writing-x").write_bytes(b"half")
     assert stat.S_IMODE((tmp_path / "a.json").stat().st_mode) == 0o600
     assert store.list("") == ["a.json"]
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_and_a_living_one_keeps_its_own(tmp_path):
+    store = Store(str(tmp_path))
+    code = (
+        "import sys, time; from include.store import Store\n"
+        "with Store(sys.argv[1]).workspace() as folder:\n"
+        "    open(f'{folder}/contacts', 'w').close(); print(folder, flush=True); time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROJECT) as process:
+        left = Path(process.stdout.readline().strip())
+        process.kill()
+    long_ago = time.time() - 2 * ABANDONED_AFTER_SECONDS
+    with store.workspace() as living:
+        os.utime(left, (long_ago, long_ago))
+        os.utime(living, (long_ago, long_ago))
+        with store.workspace():
+            assert not left.exists()
+            assert Path(living).exists()
