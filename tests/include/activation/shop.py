@@ -63,8 +63,10 @@ def audience(
 class Shop:
     """Publishes snapshots into one store and syncs them to one sandbox."""
 
-    def __init__(self, home: Path, sandbox: Sandbox) -> None:
-        self.settings = Settings(home=home, memory_limit="512MB", threads=1)
+    def __init__(self, home: Path, sandbox: Sandbox, store_url: str | None = None) -> None:
+        self.settings = Settings(
+            home=home, memory_limit="512MB", threads=1, REGULARS_STORE=store_url
+        )
         self.store = Store(self.settings.store)
         self.sandbox = sandbox
         self.credentials = {
@@ -87,8 +89,13 @@ class Shop:
         """A snapshot in which `wanted` are in the audience at both destinations."""
         published_at = published_at or datetime.now(UTC)
         wanted = list(wanted)
+        snapshot_id = published_at.strftime(IDENTIFIER)
+        contents = {
+            "desired_memberships": _memberships(audience, wanted),
+            "contacts": _contacts([*wanted, *others]),
+        }
         snapshot = Snapshot(
-            snapshot_id=published_at.strftime(IDENTIFIER),
+            snapshot_id=snapshot_id,
             as_of=date(2026, 1, 31),
             published_at=published_at,
             build="",
@@ -96,12 +103,10 @@ class Shop:
             kept=(),
             versions={},
             tables={
-                "desired_memberships": Published(rows=len(wanted), sha256=""),
-                "contacts": Published(rows=len(wanted), sha256=""),
+                table: self._write(f"published/{snapshot_id}/{table}.parquet", content)
+                for table, content in contents.items()
             },
         ).bound_to(self.store)
-        self._write(snapshot, "desired_memberships", _memberships(audience, wanted))
-        self._write(snapshot, "contacts", _contacts([*wanted, *others]))
         self.store.write(CURRENT, snapshot.model_dump_json().encode())
         return snapshot
 
@@ -148,11 +153,14 @@ class Shop:
         members = self.sandbox.audience(name)["members"]
         return {f"{member['EMAIL']}:{member['PHONE']}" for member in members}
 
-    def _write(self, snapshot: Snapshot, table: str, content: pa.Table) -> None:
-        path = Path(self.store.locate(f"{snapshot.folder}/{table}.parquet"))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        columns = KEYS if table == "desired_memberships" else "*"
-        duckdb.from_arrow(content).project(columns).write_parquet(str(path))
+    def _write(self, path: str, content: pa.Table) -> Published:
+        columns = KEYS if "member_key" in content.column_names else "*"
+        with self.store.workspace() as folder:
+            file = Path(folder) / "table.parquet"
+            duckdb.from_arrow(content).project(columns).write_parquet(str(file))
+            checksum = sha256(file.read_bytes()).hexdigest()
+            self.store.take(file, path)
+        return Published(rows=content.num_rows, sha256=checksum)
 
 
 def _memberships(audience: str, wanted: list[Person]) -> pa.Table:
