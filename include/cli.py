@@ -24,7 +24,9 @@ from include.connections import connection_id, read_connection
 from include.dbt import BUILD, run_dbt
 from include.errors import BadInput, RegularsError
 from include.quality.gate import audience_gate, raw_gate
+from include.quarantine import Quarantine
 from include.settings import Settings, load_settings
+from include.sources.base import Window
 from include.sources.declarations import load_sources
 from include.store import Store
 
@@ -46,6 +48,14 @@ OneDestination = Annotated[str | None, typer.Option(help="One destination; defau
 @app.command()
 def ingest(
     source: Annotated[list[str] | None, typer.Option(help="One source; default all.")] = None,
+    first: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=["%Y-%m-%d"], help="Ask for past days again, from this."),
+    ] = None,
+    last: Annotated[
+        datetime | None,
+        typer.Option("--to", formats=["%Y-%m-%d"], help="The last of these days."),
+    ] = None,
     rebuild: Annotated[
         bool, typer.Option(help="Make the warehouse anew from the landing files.")
     ] = False,
@@ -55,10 +65,34 @@ def ingest(
     """Land what is new at the sources and merge it into the raw tables."""
     settings = _settings(as_of)
     if rebuild:
-        loaded = landing.rebuild(settings, progress.print)
+        loaded = landing.rebuild(settings, _tell)
     else:
-        loaded = landing.ingest(settings, source, progress.print)
+        loaded = landing.ingest(settings, source, _tell, window=_window(source, first, last))
     _show("Loaded", [asdict(load) for load in loaded], as_json)
+
+
+@app.command()
+def quarantine(
+    replay: Annotated[
+        str | None, typer.Option(help="Try a page again, by its name, or `all`.")
+    ] = None,
+    drop: Annotated[str | None, typer.Option(help="Forget a page, by its name.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the pages that could not be read; try them again, or forget one."""
+    settings = load_settings()
+    kept = Quarantine(Store(settings.store))
+    if replay and drop:
+        raise BadInput("--replay and --drop: one at a time")
+    if replay:
+        loaded = landing.replay(settings, None if replay == "all" else replay, _tell)
+        _show("Loaded", [asdict(load) for load in loaded], as_json)
+        if any(load.quarantined for load in loaded):
+            raise typer.Exit(1)
+        return
+    for page in kept.find(drop) if drop else ():
+        kept.remove(page)
+    _show("Quarantine", [page.summary() for page in kept.pages()], as_json)
 
 
 @app.command()
@@ -201,6 +235,23 @@ def _settings(as_of: datetime | None) -> Settings:
     return load_settings(as_of=as_of.date()) if as_of else load_settings()
 
 
+def _window(
+    sources: list[str] | None, first: datetime | None, last: datetime | None
+) -> Window | None:
+    if first is None and last is None:
+        return None
+    if not (sources and first and last):
+        raise BadInput("--from and --to go together, and need a --source")
+    if last < first:
+        raise BadInput("--to lies before --from")
+    return Window(first.date(), last.date())
+
+
+def _tell(message: str) -> None:
+    """Progress as it is: brackets in a file's name are no markup."""
+    progress.print(message, markup=False, highlight=False)
+
+
 def _become(module: str, *arguments: str) -> NoReturn:
     """Become a part that need not be loaded for every other command.
 
@@ -246,5 +297,11 @@ def _show(title: str, rows: Sequence[dict[str, Any]], as_json: bool) -> None:
     for name in rows[0] if rows else ():
         table.add_column(name.replace("_", " "))
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
+        table.add_row(*(_shown(value) for value in row.values()))
     console.print(table)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(str(part) for part in value)
+    return "" if value is None else str(value)

@@ -21,11 +21,17 @@ PREFIX = "AIRFLOW_CONN_"
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """One connection. Its secret and its options never appear in a repr."""
+    """One connection. Its secret and its options never appear in a repr.
+
+    kind: Airflow's connection type. port, schema: of a database; the schema is its name there.
+    """
 
     password: str | None = field(default=None, repr=False)
     login: str | None = None
     host: str | None = None
+    port: int | None = None
+    schema: str | None = None
+    kind: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def require_password(self, connection: str) -> str:
@@ -70,12 +76,13 @@ def checked_url(url: str, connection: str) -> str:
     parts = urlsplit(url)
     if parts.scheme == "https" and parts.hostname:
         return url.rstrip("/")
-    if parts.scheme == "http" and _is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and is_loopback(parts.hostname or ""):
         return url.rstrip("/")
     raise BadInput(f"connection {connection}: base_url must be https (http only on loopback)")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -91,6 +98,9 @@ def _from_json(text: str) -> Credentials:
         password=value.get("password"),
         login=value.get("login"),
         host=value.get("host"),
+        port=int(value["port"]) if value.get("port") else None,
+        schema=value.get("schema"),
+        kind=value.get("conn_type"),
         extra={key: str(option) for key, option in extra.items() if option is not None},
     )
 
@@ -106,5 +116,8 @@ def _from_uri(text: str) -> Credentials:
         password=unquote(parts.password) if parts.password else None,
         login=unquote(parts.username) if parts.username else None,
         host=unquote(parts.hostname) if parts.hostname else None,
+        port=parts.port,
+        schema=unquote(parts.path.removeprefix("/")) or None,
+        kind=parts.scheme,
         extra=options,
     )

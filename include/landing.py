@@ -3,102 +3,94 @@
 Every page is copied once into the store (`landing/<source>/<checksum>-<name>`), read from that copy
 and merged by its key, newest version first, in one transaction together with the source's cursor.
 Loading anything twice changes nothing. A page that cannot be read goes to `quarantine/` with a
-report, and its source loads nothing at all until it is replaced.
+report; its source loads nothing at all, unless it allows for some such pages (`max_bad_pages`).
+
+The warehouse is open only while a load looks up how far it is, and while it merges: whatever a
+source takes for its replies, it holds nobody up.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import re
-import tempfile
+import shutil
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from include.errors import BadInput, Stop
+import duckdb
+
+from include import raw_tables
+from include.connections import Credentials, read_connection
+from include.copies import Copy, checksum, fetch, recorded
+from include.errors import BadInput, RegularsError, Retry, Stop
+from include.quarantine import Quarantine, Quarantined
 from include.settings import Settings
-from include.sources.base import BadPage, Grain, Page, Source
+from include.sources.base import BadPage, Source, Table, Window, is_about_this_machine
 from include.sources.declarations import load_sources
 from include.store import Store
 from include.warehouse import Warehouse, visit
 
 Progress = Callable[[str], None]
+Resolve = Callable[[str], Credentials]
 
-_TABLES: dict[Grain, str] = {
-    "order": "order_lines",
-    "order_line": "order_lines",
-    "contact": "contacts",
-    "product": "products",
-}
-_CHUNK = 1 << 20
 _RECORD = ".page.json"
+# What DuckDB says of data; what it says of our own statements is not a page's fault.
+_UNREADABLE = (
+    duckdb.DataError,
+    duckdb.IntegrityError,
+    duckdb.InvalidInputException,
+    duckdb.IOException,
+)
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What one source's load did: files read (and skipped as known), rows in them, seconds."""
+    """What one source's load did: pages merged, rows in them, pages skipped as known, seconds.
+
+    quarantined: pages that could not be read. new_columns: what the source brings since this load
+    and nobody uses.
+    """
 
     source: str
     files: int
     rows: int
     skipped: int
+    quarantined: int
+    new_columns: tuple[str, ...]
     seconds: float
-
-
-@dataclass(frozen=True)
-class Copy:
-    """A page's bytes on this machine, and all that has to be known to merge them again."""
-
-    file_name: str
-    checksum: str
-    size: int
-    modified_at: datetime
-    version: str
-    path: Path = field(compare=False)
-
-    @property
-    def landing_name(self) -> str:
-        """The file's name below `landing/<source>/`."""
-        return f"{self.checksum}-{re.sub(r'[^A-Za-z0-9._-]', '_', self.file_name)}"
-
-    def record(self) -> bytes:
-        """What is kept beside the landing file, as JSON."""
-        kept = asdict(self) | {"modified_at": self.modified_at.isoformat()}
-        del kept["path"]
-        return json.dumps(kept, indent=2).encode()
 
 
 def ingest(
     settings: Settings,
     names: Sequence[str] | None = None,
     progress: Progress | None = None,
+    credentials: Resolve = read_connection,
+    window: Window | None = None,
 ) -> list[Loaded]:
     """Land and merge all new pages of the named sources (default: all that are declared).
 
-    A source with a bad page loads nothing, the others load. Raises `BadInput` that names every bad
-    file afterwards; `Retry` when the warehouse is held by another process.
+    credentials: who knows the sources' connections. window: ask for these days again, and leave
+    the cursors where they are. A source that fails loads nothing, the others load; what failed is
+    raised afterwards. Raises `BadInput` that names every bad page of a source that has too many;
+    `Retry` when another process holds the warehouse or loads the same source.
     """
-    sources = load_sources(settings)
+    sources = load_sources(settings, credentials)
     unknown = [name for name in names or () if name not in sources]
     if unknown:
         known = ", ".join(sources)
         raise BadInput(f"{settings.sources}: no source {unknown[0]!r}; there are: {known}")
     chosen = [sources[name] for name in (names or sources)]
-    loaded: list[Loaded] = []
-    refused: list[str] = []
-    for source in chosen:
-        try:
-            loaded.append(_ingest(settings, source, progress or _silent))
-        except BadInput as error:
-            refused.append(str(error))
-    if refused:
-        raise BadInput("\n".join(refused))
-    return loaded
+    if window:
+        whole = [source.name for source in chosen if not source.has_windows]
+        if whole:
+            raise BadInput(
+                f"source {whole[0]} has no days to ask for: its pages are landed whole, and what"
+                " changes in them is loaded anyway; name other sources for --from and --to"
+            )
+    return _each(chosen, lambda source: _Load(settings, source, progress or _silent).ingest(window))
 
 
 def rebuild(settings: Settings, progress: Progress | None = None) -> list[Loaded]:
@@ -115,233 +107,363 @@ def rebuild(settings: Settings, progress: Progress | None = None) -> list[Loaded
         progress(str(error))
     fresh = settings.warehouse_path.with_suffix(".rebuilding")
     _remove_database(fresh)
-    loaded = []
-    for source in load_sources(settings).values():
-        store = Store(settings.store)
-        with store.workspace() as folder, visit(settings, path=fresh) as warehouse:
-            load = _Load(source, store, warehouse, Path(folder), progress)
-            load.restore()
-            loaded.append(load.finish())
+    beside = settings.model_copy(update={"warehouse": fresh})
+    loaded = [
+        _Load(beside, source, progress).restore() for source in load_sources(settings).values()
+    ]
     _remove_database(settings.warehouse_path)
     fresh.replace(settings.warehouse_path)
     return loaded
 
 
-def _ingest(settings: Settings, source: Source, progress: Progress) -> Loaded:
-    store = Store(settings.store)
-    with store.workspace() as folder, visit(settings) as warehouse:
-        load = _Load(source, store, warehouse, Path(folder), progress)
-        load.fetch()
-        return load.finish()
+def replay(
+    settings: Settings, name: str | None = None, progress: Progress | None = None
+) -> list[Loaded]:
+    """Try quarantined pages again (default: all), after their declaration or our code was mended.
+
+    What can be read now is landed, merged and taken out of quarantine; the rest stays there, and
+    is counted. Raises `BadInput` when the name is unknown, or its source is not declared any more.
+    """
+    quarantine = Quarantine(Store(settings.store))
+    pages = quarantine.find(name) if name else quarantine.pages()
+    sources = load_sources(settings)
+    gone = [page.source for page in pages if page.source not in sources]
+    if gone:
+        raise BadInput(f"{settings.sources}: no source {gone[0]!r}; drop its pages, or declare it")
+    return _each(
+        [sources[name] for name in dict.fromkeys(page.source for page in pages)],
+        lambda source: _Load(settings, source, progress or _silent).replay(
+            [page for page in pages if page.source == source.name]
+        ),
+    )
+
+
+def _each(sources: Iterable[Source], load: Callable[[Source], Loaded]) -> list[Loaded]:
+    """One source after the other; one that fails stops no other."""
+    loaded: list[Loaded] = []
+    failures: list[RegularsError] = []
+    for source in sources:
+        try:
+            loaded.append(load(source))
+        except RegularsError as error:
+            failures.append(error)
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        kinds = {BadInput if isinstance(one, BadInput) else type(one) for one in failures}
+        # Where it is not the same that has to be done for all, a person has to look.
+        kind = kinds.pop() if len(kinds) == 1 else Stop
+        raise kind("\n".join(str(one) for one in failures))
+    return loaded
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """How far a source is merged: its pages, and what was committed with them.
+
+    cursor: the source's own, of the last reply. meaning: what the declaration and this release
+    made of the pages. table, owner: where their rows are, and what these carry in `source`.
+    unused: what they brought that nobody uses; None while that is not known.
+    """
+
+    pages: list[dict[str, str]] = field(default_factory=list)
+    committed_at: datetime | None = None
+    cursor: Mapping[str, Any] = field(default_factory=dict)
+    meaning: str | None = None
+    table: Table | None = None
+    owner: str | None = None
+    unused: list[str] | None = None
+
+
+_COMMITTED = ("cursor", "meaning", "table", "owner", "unused")
+
+
+def _standing(warehouse: Warehouse, source: Source) -> _Standing:
+    pages = warehouse.run("landed_files", source=source.name).to_pylist()
+    [committed] = warehouse.run("read_cursor", source=source.name).to_pylist() or [{}]
+    # An earlier release kept other keys; what it merged is read again.
+    told = json.loads(committed.get("cursor", "{}"))
+    return _Standing(
+        pages,
+        committed.get("committed_at"),
+        **{name: told[name] for name in _COMMITTED if name in told},
+    )
 
 
 class _Load:
-    """One source's load: its pages are gathered and decoded, then kept and merged all together."""
+    """One source's load: its pages are gathered and decoded, then recorded and merged together."""
 
-    def __init__(
-        self,
-        source: Source,
-        store: Store,
-        warehouse: Warehouse,
-        workspace: Path,
-        progress: Progress,
-    ) -> None:
+    def __init__(self, settings: Settings, source: Source, progress: Progress) -> None:
         self.started = time.monotonic()
+        self.settings = settings
         self.source = source
-        self.store = store
-        self.warehouse = warehouse
-        self.workspace = workspace
-        self.progress = progress
-        self.table = _TABLES[source.options.grain]
+        self.store = Store(settings.store)
+        self.quarantine = Quarantine(self.store)
+        self.report = progress
         # Whose rows these are in the raw table's column `source`.
         self.owner: str = source.options.products_of or source.name
+        self.meaning = f"{source.fingerprint()} {raw_tables.fingerprint(source.table)}"
+        self.standing = _Standing()
+        self.cursor: Mapping[str, Any] = {}
         self.copies: list[Copy] = []
+        self.replayed: dict[Copy, Quarantined] = {}
+        self.refused: dict[Copy, BadPage] = {}
+        # What is not used, and the page that brought it first.
+        self.unused: dict[str, str] = {}
         self.skipped = 0
-        self.refused: list[BadPage] = []
-        warehouse.run("raw_tables")
-        self.known = warehouse.run("landed_files", source=source.name).to_pylist()
-        cursors = warehouse.run("read_cursor", source=source.name).to_pylist()
-        self.cursor: dict[str, Any] = json.loads(cursors[0]["cursor"]) if cursors else {}
-        self.is_reread = bool(self.known) and (
-            self.cursor.get("declaration") != source.fingerprint()
-        )
+        # Whether the source is asked again for the replies that this load has to refuse.
+        self.is_asked_again = False
 
-    def fetch(self) -> None:
-        """Copy the pages that are new; take the kept ones too if they now read otherwise."""
+    def ingest(self, window: Window | None) -> Loaded:
+        """What the source has and the warehouse has not."""
+        self.source.window = window
+        self.is_asked_again = window is None
+        with self.store.workspace() as folder:
+            self._look_up(Path(folder))
+            self._fetch(Path(folder))
+            return self._finish(Path(folder))
+
+    def restore(self) -> Loaded:
+        """What landing keeps, into a warehouse that has nothing of it."""
+        with self.store.workspace() as folder:
+            self._look_up(Path(folder))
+            self._take_landed(Path(folder))
+            cursors = [copy.cursor for copy in sorted(self.copies, key=_rank) if copy.cursor]
+            self.cursor = cursors[-1] if cursors else {}
+            return self._finish(Path(folder))
+
+    def replay(self, pages: Sequence[Quarantined]) -> Loaded:
+        """Quarantined pages of the source, once more."""
+        with self.store.workspace() as folder:
+            self._look_up(Path(folder))
+            for page in pages:
+                self.replayed[self.quarantine.open(page, Path(folder))] = page
+            self.copies += [copy for copy in self.replayed if copy not in self.copies]
+            return self._finish(Path(folder))
+
+    @property
+    def is_reread(self) -> bool:
+        """Whether what is merged would be read otherwise today."""
+        return bool(self.standing.pages) and self.standing.meaning != self.meaning
+
+    def _look_up(self, folder: Path) -> None:
+        with visit(self.settings) as warehouse:
+            raw_tables.make(warehouse)
+            self.standing = _standing(warehouse, self.source)
+        self.cursor = self.standing.cursor
         if self.is_reread:
-            self.restore()
-        contents = {(row["file_name"], row["checksum"]) for row in self.known}
-        versions = {(row["file_name"], row["version"]) for row in self.known}
-        for page in self.source.pages(self.cursor):
+            self._take_landed(folder)
+
+    def _fetch(self, folder: Path) -> None:
+        """Copy the pages that are new. A reply is landed at once: it comes but once."""
+        contents = {(row["file_name"], row["checksum"]) for row in self.standing.pages}
+        versions = {(row["file_name"], row["version"]) for row in self.standing.pages}
+        for page in self.source.pages(self.standing.cursor):
+            if page.cursor is not None:
+                reply = fetch(page, folder)
+                if self.source.window is None:
+                    self.cursor = page.cursor
+                else:
+                    reply = replace(reply, cursor=None)
+                self.copies.append(self._keep(reply))
+                self._say(f"fetched {page.name}")
+                continue
             if (page.name, page.version()) in versions:
                 self.skipped += 1
                 continue
-            self.progress(f"{self.source.name}: fetching {page.name}")
-            copy = _fetch(page, self.workspace)
+            self._say(f"fetching {page.name}")
+            copy = fetch(page, folder)
             if (copy.file_name, copy.checksum) in contents:
                 self.skipped += 1
             elif copy.version != page.version():
-                self._refuse(copy, BadPage(page.name, "the file is still being written"))
+                self.refused[copy] = BadPage(page.name, "the file is still being written")
+                self.copies.append(copy)
             else:
                 self.copies.append(copy)
 
-    def restore(self) -> None:
-        """Take all pages that landing keeps. Raises `BadInput` if one is not what was landed."""
-        folder = f"landing/{self.source.name}"
-        for name in self.store.list(folder):
+    def _take_landed(self, folder: Path) -> None:
+        """All pages that landing keeps. Raises `BadInput` if one is not what was landed."""
+        landing = f"landing/{self.source.name}"
+        for name in self.store.list(landing):
             if not name.endswith(_RECORD):
                 continue
-            kept = json.loads(self.store.read(f"{folder}/{name}"))
-            path = f"{folder}/{name.removesuffix(_RECORD)}"
+            path = f"{landing}/{name.removesuffix(_RECORD)}"
             local = Path(self.store.locate(path))
             if not self.store.is_local:
-                local = self.workspace / local.name
+                local = folder / local.name
                 self.store.filesystem.get_file(self.store.locate(path), str(local))
-            if not local.exists() or _checksum(local) != kept["checksum"]:
+            copy = recorded(json.loads(self.store.read(f"{landing}/{name}")), local)
+            if not local.exists() or checksum(local) != copy.checksum:
                 raise BadInput(f"{path} is not what was landed: restore it from a backup")
-            kept["modified_at"] = datetime.fromisoformat(kept["modified_at"])
-            self.copies.append(Copy(**kept, path=local))
+            self.copies.append(copy)
 
-    def finish(self) -> Loaded:
-        """Decode all pages, so that nothing is left to fail; then keep and merge them."""
+    def _finish(self, folder: Path) -> Loaded:
+        """Decode all pages, so that nothing is left to fail; then record and merge them."""
         # A page's number is its rank in the version rule: newest last.
-        self.copies.sort(key=lambda copy: (copy.file_name, copy.modified_at))
-        self.warehouse.run(f"incoming_{self.table}")
-        self.warehouse.run("incoming_pages")
-        for number, copy in enumerate(self.copies):
-            self.progress(
-                f"{self.source.name}: reading {copy.file_name} ({number + 1} of {len(self.copies)})"
+        self.copies.sort(key=_rank)
+        with visit(self.settings) as warehouse:
+            if _standing(warehouse, self.source) != self.standing:
+                raise Retry(f"source {self.source.name} was loaded by another process meanwhile")
+            incoming = raw_tables.Incoming(
+                warehouse,
+                self.source.table,
+                self.source.has_line_ids,
+                self.source.options.phone_country,
             )
-            try:
-                self._stage(number, copy)
-            except BadPage as error:
-                self._refuse(copy, error)
-        if self.refused:
+            for number, copy in enumerate(self.copies):
+                if copy not in self.refused:
+                    self._say(f"reading {copy.file_name} ({number + 1} of {len(self.copies)})")
+                    self._stage(incoming, number, copy, folder)
+            self._refuse()
+            rows = incoming.row_counts()
+            self._say(f"merging {sum(rows.values())} rows")
+            merged = {
+                number: copy for number, copy in enumerate(self.copies) if copy not in self.refused
+            }
+            for copy in merged.values():
+                self._record(self._keep(copy))
+            with warehouse.transaction():
+                self._merge(warehouse, incoming, merged)
+                self._commit(warehouse, merged, rows)
+            self._clear([*merged.values()])
+        return Loaded(
+            source=self.source.name,
+            files=len(merged),
+            rows=sum(rows.values()),
+            skipped=self.skipped,
+            quarantined=len(self.refused),
+            new_columns=self._new_columns(),
+            seconds=time.monotonic() - self.started,
+        )
+
+    def _stage(self, incoming: raw_tables.Incoming, number: int, copy: Copy, folder: Path) -> None:
+        warehouse = incoming.warehouse
+        self.source.unused = set()
+        try:
+            with (
+                warehouse.time_zone(self.source.session_time_zone),
+                self.source.rows(warehouse.connection, copy.file_name, copy.path, folder) as rows,
+            ):
+                incoming.stage(rows, number, copy.file_name, copy.modified_at)
+        except BadPage as error:
+            self.refused[copy] = error
+        except _UNREADABLE as error:
+            if is_about_this_machine(error):
+                raise
+            # DuckDB's own text quotes what it could not read.
+            self.refused[copy] = BadPage(copy.file_name, "it cannot be read as declared")
+        for name in sorted(self.source.unused):
+            self.unused.setdefault(name, copy.file_name)
+
+    def _refuse(self) -> None:
+        """Put the bad pages aside. Raises `BadInput` when they are more than the source allows."""
+        name = self.source.name
+        stopping = [copy for copy in self.refused if copy not in self.replayed]
+        is_stopped = len(stopping) > self.source.options.max_bad_pages
+        for copy, fault in self.refused.items():
+            self._say(f"to quarantine: {fault}")
+            is_asked_again = is_stopped and self.is_asked_again and copy.cursor is not None
+            self.quarantine.add(name, copy, fault, is_asked_again)
+        if is_stopped:
             raise BadInput(
-                f"source {self.source.name} loaded nothing: {len(self.refused)} of its files cannot"
-                f" be read (see quarantine/{self.source.name} in the store): "
-                + "; ".join(str(error) for error in self.refused)
-            )
-        rows = {row["page"]: row["rows"] for row in self.warehouse.run("incoming_rows").to_pylist()}
-        for copy in self.copies:
-            self._keep(copy)
-        total = sum(rows.values())
-        self.progress(f"{self.source.name}: merging {total} rows")
-        with self.warehouse.transaction():
-            self._merge()
-            self._record(rows)
-        seconds = time.monotonic() - self.started
-        return Loaded(self.source.name, len(self.copies), total, self.skipped, seconds)
-
-    def _stage(self, number: int, copy: Copy) -> None:
-        connection = self.warehouse.connection
-        with (
-            self.warehouse.time_zone(self.source.session_time_zone),
-            self.source.rows(connection, copy.file_name, copy.path, self.workspace) as rows,
-        ):
-            rows.create_view("page_rows", replace=True)
-            self.warehouse.run(
-                "stage_page",
-                page=number,
-                file_name=copy.file_name,
-                file_modified_at=copy.modified_at,
+                f"source {name} loaded nothing: {len(stopping)} of its pages cannot be read"
+                " (`regulars quarantine` lists them): "
+                + "; ".join(str(self.refused[copy]) for copy in stopping)
             )
 
-    def _merge(self) -> None:
+    def _merge(
+        self, warehouse: Warehouse, incoming: raw_tables.Incoming, merged: Mapping[int, Copy]
+    ) -> None:
+        names = [copy.file_name for copy in merged.values()]
         if self.is_reread:
-            owner = self.cursor.get("owner", self.owner)
-            self.warehouse.run(f"forget_{self.table}", source=self.source.name, owner=owner)
-            self.warehouse.run("forget_landed_files", source=self.source.name)
-        if not self.copies:
-            return
-        if self.table == "order_lines":
-            self._identify_lines()
-            if not self._answer("holds_order_lines", source=self.owner):
-                self.warehouse.run("insert_order_lines", source=self.owner)
-                return
-        self.warehouse.run(f"merge_{self.table}", source=self.owner)
-
-    def _identify_lines(self) -> None:
-        if not self.source.has_line_ids:
-            names = [row["file_name"] for row in self.known]
-            names += [copy.file_name for copy in self.copies]
-            if len(set(names)) < len(names):
-                self.warehouse.run("supersede_lines", source=self.source.name)
-            self.warehouse.run("lines_by_content")
-        elif self._answer("count_repeated_lines"):
-            self.warehouse.run("newest_lines_by_number")
+            raw_tables.forget(
+                warehouse,
+                self.standing.table or self.source.table,
+                source=self.source.name,
+                owner=self.standing.owner or self.owner,
+            )
+            warehouse.run("forget_landed_files", source=self.source.name)
         else:
-            self.warehouse.run("lines_by_number")
+            names += [row["file_name"] for row in self.standing.pages]
+        if merged:
+            is_retold = len(set(names)) < len(names)
+            incoming.merge(self.source.name, self.owner, is_retold)
 
-    def _answer(self, statement: str, **parameters: object) -> Any:
-        """The only value that a statement returns."""
-        return self.warehouse.run(statement, **parameters).column(0)[0].as_py()
-
-    def _record(self, rows: dict[int, int]) -> None:
+    def _commit(
+        self, warehouse: Warehouse, merged: Mapping[int, Copy], rows: Mapping[int, int]
+    ) -> None:
         """The cursor and the rules, in the transaction of the data they belong to."""
         name = self.source.name
         now = datetime.now(UTC).replace(tzinfo=None)
-        for number, copy in enumerate(self.copies):
-            self.warehouse.run(
-                "record_landed_file",
-                source=name,
-                file_name=copy.file_name,
-                checksum=copy.checksum,
-                bytes=copy.size,
-                row_count=rows.get(number, 0),
-                landed_at=now,
-                landing_path=self._landing_path(copy),
-                version=copy.version,
-            )
-        cursor = json.dumps({"declaration": self.source.fingerprint(), "owner": self.owner})
-        self.warehouse.run("rewrite_cursor", source=name, cursor=cursor, committed_at=now)
+        files = [
+            {
+                "file_name": copy.file_name,
+                "checksum": copy.checksum,
+                "bytes": copy.size,
+                "row_count": rows.get(number, 0),
+                "landing_path": self._landing_path(copy),
+                "version": copy.version,
+            }
+            for number, copy in merged.items()
+        ]
+        warehouse.run("record_landed_files", source=name, landed_at=now, files=files)
+        known = self.standing.unused
+        standing = {
+            "cursor": self.cursor,
+            "meaning": self.meaning,
+            "table": self.source.table,
+            "owner": self.owner,
+            "unused": sorted({*(known or ()), *self.unused}) if known or merged else known,
+        }
+        cursor = json.dumps(standing, sort_keys=True)
+        warehouse.run("rewrite_cursor", source=name, cursor=cursor, committed_at=now)
         rules = self.source.options.rules.rows()
-        self.warehouse.run("rewrite_source_rules", source=name, rules=rules)
+        warehouse.run("rewrite_source_rules", source=name, rules=rules)
 
-    def _keep(self, copy: Copy) -> None:
+    def _keep(self, copy: Copy) -> Copy:
+        """The copy in landing. Without a record beside it, it does not count as landed yet."""
         path = self._landing_path(copy)
         if not self.store.exists(path):
-            self.store.take(copy.path, path)
-        # Last, so that a record never stands without its file.
-        self.store.write(f"{path}{_RECORD}", copy.record())
+            file = copy.path
+            if not self.store.is_local:
+                file = copy.path.with_name(f"{copy.path.name}.kept")
+                shutil.copyfile(copy.path, file)
+            self.store.take(file, path)
+        return replace(copy, path=Path(self.store.locate(path))) if self.store.is_local else copy
+
+    def _record(self, copy: Copy) -> None:
+        self.store.write(f"{self._landing_path(copy)}{_RECORD}", copy.record())
+
+    def _clear(self, merged: Sequence[Copy]) -> None:
+        """Take out of quarantine what was merged after all, and away what a crash left behind."""
+        names = {copy.file_name for copy in merged}
+        for page in self.quarantine.pages(self.source.name):
+            if page.file_name in names or (page.is_asked_again and self.is_asked_again):
+                self.quarantine.remove(page)
+        landing = f"landing/{self.source.name}"
+        landed = set(self.store.list(landing))
+        for name in landed:
+            if not name.endswith(_RECORD) and f"{name}{_RECORD}" not in landed:
+                self.store.remove(f"{landing}/{name}")
+
+    def _new_columns(self) -> tuple[str, ...]:
+        """What the source brings and nobody uses, where that was not so before."""
+        if self.standing.unused is None:
+            return ()
+        new = tuple(name for name in self.unused if name not in self.standing.unused)
+        for name in new:
+            self._say(f"new column {name!r} in {self.unused[name]}, not used")
+        return new
 
     def _landing_path(self, copy: Copy) -> str:
         return f"landing/{self.source.name}/{copy.landing_name}"
 
-    def _refuse(self, copy: Copy, error: BadPage) -> None:
-        """Put the page aside with a report that names the place and the fault, not the value."""
-        self.refused.append(error)
-        path = f"quarantine/{self.source.name}/{copy.landing_name}"
-        report = {
-            "source": self.source.name,
-            "file_name": copy.file_name,
-            "checksum": copy.checksum,
-            "bytes": copy.size,
-            "reason": error.reason,
-            "place": error.place,
-            "found_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        if not self.store.exists(path):
-            self.store.write(path, copy.path.read_bytes())
-        self.store.write(f"{path}.json", json.dumps(report, indent=2).encode())
+    def _say(self, message: str) -> None:
+        self.report(f"{self.source.name}: {message}")
 
 
-def _fetch(page: Page, workspace: Path) -> Copy:
-    """Copy a page's bytes, hashing on the way."""
-    version = page.version()
-    digest = hashlib.sha256()
-    size = 0
-    descriptor, path = tempfile.mkstemp(dir=workspace)
-    with page.open() as source, os.fdopen(descriptor, "wb") as target:
-        while chunk := source.read(_CHUNK):
-            digest.update(chunk)
-            size += target.write(chunk)
-    return Copy(page.name, digest.hexdigest(), size, page.modified_at, version, Path(path))
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _rank(copy: Copy) -> tuple[str, datetime]:
+    return copy.file_name, copy.modified_at
 
 
 def _remove_database(path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -33,13 +33,17 @@ class Warehouse:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
 
-    def run(self, statement: str, **parameters: object) -> pa.Table:
+    def run(
+        self, statement: str, names: Mapping[str, str] | None = None, /, **parameters: object
+    ) -> pa.Table:
         """Run `include/sql/<statement>.sql` and return the rows of its last statement.
 
         A file may hold several statements; each is given the parameters (`$name`) that it names.
+        `names` fills what cannot be a parameter (`{table}`): names of our own, never input.
         Raises `ValueError` when a parameter is missing or named nowhere.
         """
-        parts = self.connection.extract_statements(read_statement(statement))
+        text = read_statement(statement)
+        parts = self.connection.extract_statements(text.format_map(names) if names else text)
         named = {name for part in parts for name in part.named_parameters}
         if named != parameters.keys():
             raise ValueError(f"{statement}.sql names {sorted(named)}, got {sorted(parameters)}")

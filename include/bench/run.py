@@ -17,7 +17,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "rfm": (rfm.CASE_1M, rfm.CASE_10M),
     "hashing": (hashing.CASE,),
     "difference": (difference.CASE,),
-    "loading": (loading.CASE,),
+    "loading": (loading.CASE, loading.DAY_CASE),
     "sending": sending.CASES,
 }
 

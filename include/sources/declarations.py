@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 from pydantic import ValidationError
 
+from include.connections import Credentials, read_connection
 from include.errors import BadInput
 from include.settings import Settings
 from include.sources.base import Place, Source
 
 
-def load_sources(settings: Settings) -> dict[str, Source]:
-    """The declared sources by name, in the file's order.
+def load_sources(
+    settings: Settings, credentials: Callable[[str], Credentials] = read_connection
+) -> dict[str, Source]:
+    """The declared sources by name, in the file's order; they ask `credentials` how to sign in.
 
     Raises `BadInput` that names the file, the source and the key.
     """
@@ -21,7 +25,8 @@ def load_sources(settings: Settings) -> dict[str, Source]:
     sources: dict[str, Source] = {}
     for number, entry in enumerate(_entries(file), start=1):
         name = entry.get("name", f"source {number}") if isinstance(entry, dict) else number
-        source = _declared(entry, f"{file}, {name}", Place(file, settings.home.absolute()))
+        place = Place(file, settings.home.absolute(), credentials, settings.store)
+        source = _declared(entry, f"{file}, {name}", place)
         if source.name in sources:
             raise BadInput(f"{file}, {name}: the name is used twice")
         sources[source.name] = source

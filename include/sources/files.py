@@ -1,4 +1,4 @@
-"""Files of any shop's export: Parquet, CSV and JSON Lines (the last two plain or gzip).
+"""Files of any shop's export: Parquet, CSV and JSON Lines (the last two plain, gzip or zstd).
 
 The path is a file, a folder or a glob, on a disk or on an object store.
 """
@@ -19,15 +19,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, ClassVar, Literal
+from typing import IO, Any, ClassVar, Literal, cast
 
 import duckdb
 import fsspec
-from pydantic import model_validator
+import zstandard
+from pydantic import Field, model_validator
 
 from include.errors import BadInput
-from include.sources.base import BadPage, Page, Place, Source
-from include.sources.mapping import MONEY, Kind, MappedOptions, Mapping, check_columns
+from include.sources.base import BadPage, Page, Place, Source, is_about_this_machine
+from include.sources.mapping import DECIMALS, MEANINGS, Kind, MappedOptions, Mapping, check_columns
 
 Format = Literal["parquet", "csv", "jsonl"]
 
@@ -38,7 +39,9 @@ _SUFFIXES: dict[str, Format] = {
     ".ndjson": "jsonl",
 }
 PACKAGE = "package:"
-_GZIP = ".gz"
+Compression = Literal["gzip", "zstd"]
+
+_COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
 _CHUNK = 1 << 20
 
 
@@ -46,13 +49,18 @@ class FilesOptions(MappedOptions):
     """How to find and read the files.
 
     path: absolute, relative to `sources.yml`, `~/...`, `${REGULARS_HOME}/...`, a URL that fsspec
-    knows, or `package:<name>/<path>` for a file inside an installed package. format: when the
-    file's suffix does not say it.
+    knows (`s3://bucket/...`), or `package:<name>/<path>` for a file inside an installed package.
+    connection: who signs in at an object store, and where it is; by default the machine does.
+    format: when the file's suffix does not say it. quote, escape: of CSV, empty for none; by
+    default a quote is written twice.
     """
 
     path: str
+    connection: str | None = None
     format: Format | None = None
-    delimiter: str = ","
+    delimiter: str = Field(",", min_length=1, max_length=1)
+    quote: str = Field('"', max_length=1)
+    escape: str | None = Field(None, max_length=1)
     encoding: str = "utf-8"
     header: bool = True
 
@@ -70,6 +78,7 @@ class Files(Source):
     """A shop's export as files; each file is one page, known by its name and its content."""
 
     type: ClassVar[str] = "files"
+    has_windows = False
     Options = FilesOptions
     options: FilesOptions
 
@@ -89,12 +98,13 @@ class Files(Source):
 
     def pages(self, cursor: Any) -> Iterator[Page]:
         """Every file at the path. Raises `BadInput` naming the path when there is none."""
-        filesystem, root = fsspec.core.url_to_fs(_resolved(self.options.path, self.place))
+        path = _resolved(self.options.path, self.place)
+        filesystem, root = fsspec.core.url_to_fs(path, **self._signed_in(path))
         found = self._found(filesystem, str(root))
         if not found:
             where = f"{self.place.file}, {self.name}"
             kinds = ", ".join(_SUFFIXES)
-            raise BadInput(f"{where}, path: no file at {root} ({kinds}; .gz too)")
+            raise BadInput(f"{where}, path: no file at {root} ({kinds}; .gz and .zst too)")
         for name, path in sorted(found.items()):
             yield Page(
                 name=name,
@@ -102,6 +112,24 @@ class Files(Source):
                 version=partial(_version, filesystem, path),
                 open=partial(filesystem.open, path, "rb"),
             )
+
+    def _signed_in(self, path: str) -> dict[str, Any]:
+        """What the file system has to be told, where a connection is named."""
+        connection = self.options.connection
+        if connection is None:
+            return {}
+        if not path.startswith("s3://"):
+            raise BadInput(
+                f"{self.place.file}, {self.name}, connection: only a path that begins with s3://"
+                " can have one"
+            )
+        credentials = self.place.credentials(connection)
+        there = {key: credentials.extra.get(key) for key in ("endpoint_url", "region_name")}
+        return {
+            "key": credentials.login,
+            "secret": credentials.require_password(connection),
+            "client_kwargs": {key: value for key, value in there.items() if value},
+        }
 
     def _found(self, filesystem: Any, root: str) -> dict[str, str]:
         if filesystem.isfile(root):
@@ -121,9 +149,10 @@ class Files(Source):
         base = PurePosixPath(name).name
         if base.startswith((".", "_")):
             return None
-        return self.options.format or _SUFFIXES.get(
-            PurePosixPath(base.lower().removesuffix(_GZIP)).suffix
-        )
+        plain = PurePosixPath(base.lower())
+        if plain.suffix in _COMPRESSIONS:
+            plain = plain.with_suffix("")
+        return self.options.format or _SUFFIXES.get(plain.suffix)
 
     @contextmanager
     def rows(
@@ -142,9 +171,10 @@ class Files(Source):
             try:
                 names, types = reader.schema()
                 self.mapping.check(name, names, types)
+                self.unused = self.mapping.unused(names)
                 yield self.mapping.project(reader.relation(reader.mapped))
             except duckdb.Error as error:
-                if _is_ours(error):
+                if is_about_this_machine(error):
                     raise
                 # Broken bytes explain more than what the decoder could make of them.
                 intact.result()
@@ -180,7 +210,8 @@ class _Reader:
         self.file = file
         self.options = options
         self.mapped = mapped
-        self.is_gzip = name.lower().endswith(_GZIP) and self.form != "parquet"
+        suffix = PurePosixPath(name.lower()).suffix
+        self.compression = _COMPRESSIONS.get(suffix) if self.form != "parquet" else None
 
     def schema(self) -> tuple[list[str], list[str]]:
         """Column names, and their types as `mapping` knows them."""
@@ -200,23 +231,59 @@ class _Reader:
     def check_bytes(self) -> None:
         """Raise `BadPage` if the bytes are broken in a way that DuckDB does not notice."""
 
-    @property
-    def compression(self) -> Literal["gzip"] | None:
-        return "gzip" if self.is_gzip else None
-
-    def _open(self) -> IO[bytes] | gzip.GzipFile:
-        return gzip.open(self.file) if self.is_gzip else self.file.open("rb")
+    def _open(self) -> IO[bytes]:
+        if self.compression == "gzip":
+            return cast(IO[bytes], gzip.open(self.file))
+        if self.compression == "zstd":
+            return io.BufferedReader(_Zstd(self.file.open("rb")), _CHUNK)
+        return self.file.open("rb")
 
     @contextmanager
     def _unbroken(self) -> Iterator[None]:
         try:
             yield
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            reason = "the gzip stream is cut" if isinstance(error, EOFError) else "broken gzip"
-            raise BadPage(self.name, reason) from None
+        except EOFError:
+            raise BadPage(self.name, f"the {self.compression} stream is cut") from None
+        except (gzip.BadGzipFile, zlib.error, zstandard.ZstdError):
+            raise BadPage(self.name, f"broken {self.compression}") from None
         except UnicodeDecodeError as error:
             reason = f"the text is not {self.options.encoding}"
             raise BadPage(self.name, reason, byte=error.start) from None
+
+
+class _Zstd(io.RawIOBase):
+    """The text of a zstd stream of any number of frames; `EOFError` if the last one is cut."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
+        self._file = file
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._rest = b""
+        self._text = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._text:
+            block = self._rest or self._file.read(_CHUNK)
+            self._rest = b""
+            if not block:
+                if self._frame is not None:
+                    raise EOFError
+                return 0
+            self._frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+            self._text = memoryview(self._frame.decompress(block))
+            if self._frame.eof:
+                self._rest = self._frame.unused_data
+                self._frame = None
+        size = min(len(buffer), len(self._text))
+        buffer[:size], self._text = self._text[:size], self._text[size:]
+        return size
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 class _Parquet(_Reader):
@@ -247,10 +314,10 @@ class _Text(_Reader):
                     raise
                 at += len(chunk)
             target.write(decoder.decode(b"", final=True))
-        self.file, self.is_gzip = copy, False
+        self.file, self.compression = copy, None
 
     def check_bytes(self) -> None:
-        if not (self.is_gzip or self.form == "csv"):
+        if not (self.compression or self.form == "csv"):
             return
         at = 0
         with self._unbroken(), self._open() as file:
@@ -261,15 +328,12 @@ class _Text(_Reader):
 
     def _encoding(self) -> str | None:
         """The encoding to rewrite from; None if DuckDB reads the file as it is."""
-        raise NotImplementedError
+        is_utf8 = codecs.lookup(self.options.encoding).name in ("utf-8", "utf-8-sig", "ascii")
+        return None if is_utf8 else self.options.encoding
 
 
 class _Csv(_Text):
     form = "csv"
-
-    def _encoding(self) -> str | None:
-        is_utf8 = codecs.lookup(self.options.encoding).name in ("utf-8", "utf-8-sig", "ascii")
-        return None if is_utf8 else self.options.encoding
 
     def schema(self) -> tuple[list[str], list[str]]:
         first = self._first_record()
@@ -290,8 +354,8 @@ class _Csv(_Text):
             columns=unique,
             header=self.options.header,
             delimiter=self.options.delimiter,
-            quotechar='"',
-            escapechar='"',
+            quotechar=self.options.quote,
+            escapechar=self.options.quote if self.options.escape is None else self.options.escape,
             compression=self.compression,
             auto_detect=False,
         )
@@ -315,16 +379,32 @@ class _Csv(_Text):
     def _first_record(self) -> list[str]:
         with self._unbroken(), self._open() as file:
             text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-            record = next(csv.reader(text, delimiter=self.options.delimiter), None)
+            record = next(csv.reader(text, self._dialect()), None)
         if record is None:
             raise BadPage(self.name, "there is not even a header")
         return record
+
+    def _dialect(self) -> type[csv.Dialect]:
+        """The same way of writing, for Python."""
+        options = self.options
+
+        class Dialect(csv.excel):
+            delimiter = options.delimiter
+            quotechar = options.quote or None
+            quoting = csv.QUOTE_MINIMAL if options.quote else csv.QUOTE_NONE
+            doublequote = options.escape in (None, options.quote)
+            escapechar = None if doublequote else options.escape or None
+
+        return Dialect
 
 
 class _JsonLines(_Text):
     form = "jsonl"
 
     def _encoding(self) -> str | None:
+        named = super()._encoding()
+        if named:
+            return named
         with self._unbroken(), self._open() as file:
             return "utf-8-sig" if file.read(3) == codecs.BOM_UTF8 else None
 
@@ -340,7 +420,10 @@ class _JsonLines(_Text):
 
     def relation(self, columns: dict[str, Kind]) -> duckdb.DuckDBPyRelation:
         # Decoding amounts at once is much cheaper than by way of text.
-        typed = {"amount": "VARCHAR" if self.options.decimal_comma else MONEY}
+        typed = {
+            kind: "VARCHAR" if self.options.decimal_comma else MEANINGS[kind].type
+            for kind in DECIMALS
+        }
         return self.connection.read_json(
             str(self.file),
             columns={name: typed.get(kind, "VARCHAR") for name, kind in columns.items()},
@@ -385,15 +468,6 @@ def _json_fault(line: bytes) -> str | None:
     except ValueError:
         return "the line is not JSON"
     return None if isinstance(value, dict) else "the line is not a JSON object"
-
-
-def _is_ours(error: duckdb.Error) -> bool:
-    """Whether an error is about this machine (memory, disk, a signal), not about the page."""
-    if isinstance(error, duckdb.OutOfMemoryException | duckdb.InterruptException):
-        return True
-    text = str(error).lower()
-    signs = ("could not write", "no space left", "temporary directory", "corrupt database")
-    return isinstance(error, duckdb.IOException) and any(sign in text for sign in signs)
 
 
 def _modified_at(filesystem: Any, path: str) -> datetime:

@@ -6,6 +6,9 @@ All is built with DuckDB's Expression API, so no name or value of a declaration 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal, get_args
 
 import duckdb
@@ -19,13 +22,28 @@ from duckdb import (
 )
 
 from include.sources.base import BadPage, Grain, SourceOptions, Strict, TimeZone
+from include.sources.currencies import DECIMALS as DECIMALS_OF
+from include.sources.currencies import USUAL_DECIMALS
 
-Kind = Literal["text", "amount", "instant", "day", "flag", "suppression"]
+Kind = Literal[
+    "text",
+    "amount",
+    "number",
+    "rate",
+    "count",
+    "instant",
+    "day",
+    "flag",
+    "suppression",
+    "channel",
+    "consent_state",
+    "survey_kind",
+]
 
-_ORDER: dict[str, Kind] = {
+_PERSON: dict[str, Kind] = {"customer_key": "text", "email": "text", "phone": "text"}
+_ORDER: dict[str, Kind] = _PERSON | {
     "order_id": "text",
     "ordered_at": "instant",
-    "customer_key": "text",
     "gross_amount": "amount",
     "net_amount": "amount",
     "discount_amount": "amount",
@@ -42,30 +60,86 @@ FIELDS: dict[Grain, dict[str, Kind]] = {
         "sku": "text",
         "product_name": "text",
         "category": "text",
-        "quantity": "amount",
+        "quantity": "number",
         "unit_price": "amount",
     },
     "product": {
         "sku": "text",
+        "product_id": "text",
         "product_name": "text",
         "category": "text",
         "department": "text",
+        "unit_cost": "amount",
+        "currency": "text",
+        "is_active": "flag",
+        "stock_quantity": "count",
+        "created_at": "instant",
+        "deleted_at": "instant",
         "updated_at": "instant",
     },
-    "contact": {
-        "customer_key": "text",
-        "email": "text",
-        "phone": "text",
+    "contact": _PERSON
+    | {
         "first_name": "text",
         "last_name": "text",
         "country": "text",
         "language": "text",
         "has_email_consent": "flag",
+        "email_consent_at": "instant",
+        "email_consent_source": "text",
         "has_ads_consent": "flag",
+        "ads_consent_at": "instant",
+        "ads_consent_source": "text",
+        "has_sms_consent": "flag",
+        "sms_consent_at": "instant",
+        "sms_consent_source": "text",
         "consent_at": "instant",
         "consent_source": "text",
+        "consent_jurisdiction": "text",
         "suppressed_reason": "suppression",
         "birthday": "day",
+        "deleted_at": "instant",
+        "updated_at": "instant",
+    },
+    "consent": _PERSON
+    | {
+        "consent_id": "text",
+        "channel": "channel",
+        "state": "consent_state",
+        "changed_at": "instant",
+        "consent_source": "text",
+        "jurisdiction": "text",
+        "suppressed_reason": "suppression",
+        "updated_at": "instant",
+    },
+    "survey_answer": _PERSON
+    | {
+        "answer_id": "text",
+        "survey": "text",
+        "kind": "survey_kind",
+        "score": "number",
+        "order_id": "text",
+        "sku": "text",
+        "answered_at": "instant",
+        "updated_at": "instant",
+    },
+    "ad_spend": {
+        "spend_date": "day",
+        "platform": "text",
+        "campaign_id": "text",
+        "campaign_name": "text",
+        "currency": "text",
+        "amount": "amount",
+        "impressions": "count",
+        "clicks": "count",
+        "updated_at": "instant",
+    },
+    "erasure_request": _PERSON
+    | {"request_id": "text", "requested_at": "instant", "updated_at": "instant"},
+    "exchange_rate": {
+        "currency": "text",
+        "base_currency": "text",
+        "rate_date": "day",
+        "rate": "rate",
         "updated_at": "instant",
     },
 }
@@ -74,50 +148,93 @@ REQUIRED: dict[Grain, tuple[str, ...]] = {
     "order_line": ("order_id", "ordered_at", "sku", "quantity"),
     "product": ("sku",),
     "contact": ("customer_key",),
+    "consent": ("channel", "state", "changed_at"),
+    "survey_answer": ("answer_id", "kind", "score", "answered_at"),
+    "ad_spend": ("spend_date", "platform", "campaign_id", "amount"),
+    "erasure_request": ("request_id", "requested_at"),
+    "exchange_rate": ("currency", "base_currency", "rate_date", "rate"),
 }
+# Their currency is mapped, or the same for all.
+_PRICED = ("order", "order_line", "ad_spend")
+# At least one of a person's keys says whom they are about.
+_ABOUT_PERSONS = ("consent", "survey_answer", "erasure_request")
+# Keys that only mean something together with the source's name.
+_OWN_KEYS = ("consent_id", "answer_id", "request_id")
 # One of these says what a line is worth; the others follow from it.
 WORTH = ("gross_amount", "net_amount", "unit_price")
 
 _INTEGERS = {f"{sign}{name}" for sign in ("", "u") for name in ("tinyint", "smallint", "integer")}
 _INTEGERS |= {"bigint", "ubigint", "hugeint", "uhugeint"}
 _FLOATS = {"float", "double"}
+_NUMBERS = {"varchar", "decimal"} | _INTEGERS | _FLOATS
 _TIMES = {"timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns", "timestamp with time zone"}
-_ACCEPTED: dict[Kind, set[str]] = {
-    "text": {"varchar", "enum", "uuid", "decimal"} | _INTEGERS | _FLOATS,
-    "amount": {"varchar", "decimal"} | _INTEGERS | _FLOATS,
-    "instant": {"varchar", "date"} | _TIMES,
-    "day": {"varchar", "date"} | _TIMES,
-    "flag": {"varchar", "boolean"} | _INTEGERS,
-    "suppression": {"varchar", "enum"},
-}
-_NAMES: dict[Kind, str] = {
-    "text": "text",
-    "amount": "an amount that fits DECIMAL(18,4)",
-    "instant": "a point in time",
-    "day": "a day",
-    "flag": "true or false",
-    "suppression": "one of unsubscribed, complained, cleaned, erased",
-}
 MONEY = "DECIMAL(18,4)"
 _NOTHING = ConstantExpression(0).cast(MONEY)
-_TYPES: dict[Kind, str] = {
-    "text": "VARCHAR",
-    "amount": MONEY,
-    "instant": "TIMESTAMPTZ",
-    "day": "DATE",
-    "flag": "BOOLEAN",
-    "suppression": "ENUM('unsubscribed', 'complained', 'cleaned', 'erased')",
-}
-_UNFIT: dict[Kind, Expression] = {
-    "text": SQLExpression("false"),
-    "amount": SQLExpression("try_cast(value as decimal(18, 4)) is null"),
-    "instant": SQLExpression("not coalesce(isfinite(try_cast(value as timestamptz)), false)"),
-    "day": SQLExpression("not coalesce(isfinite(try_cast(value as date)), false)"),
-    "flag": SQLExpression("try_cast(value as boolean) is null"),
-    "suppression": SQLExpression(
-        "value not in ('unsubscribed', 'complained', 'cleaned', 'erased')"
+
+
+@dataclass(frozen=True)
+class _Meaning:
+    """What a kind of value is: in words, in DuckDB's type, from which types, and what is unfit."""
+
+    words: str
+    type: str
+    accepted: frozenset[str]
+    unfit: str
+
+
+def _meaning(words: str, type: str, accepted: set[str], unfit: str) -> _Meaning:
+    return _Meaning(words, type, frozenset(accepted), unfit)
+
+
+def _choice(*values: str) -> _Meaning:
+    listed = ", ".join(f"'{value}'" for value in values)
+    words = f"one of {', '.join(values)}"
+    return _meaning(words, f"ENUM({listed})", {"varchar", "enum"}, f"value not in ({listed})")
+
+
+MEANINGS: dict[Kind, _Meaning] = {
+    "text": _meaning("text", "VARCHAR", _NUMBERS | {"enum", "uuid"}, "false"),
+    **dict.fromkeys(
+        ("amount", "number"),
+        _meaning(
+            "an amount that fits DECIMAL(18,4)",
+            MONEY,
+            _NUMBERS,
+            "try_cast(value as decimal(18, 4)) is null",
+        ),
     ),
+    "rate": _meaning(
+        "a rate that fits DECIMAL(18,8)",
+        "DECIMAL(18,8)",
+        _NUMBERS,
+        "try_cast(value as decimal(18, 8)) is null",
+    ),
+    "count": _meaning("a whole number", "BIGINT", _NUMBERS, "try_cast(value as bigint) is null"),
+    "instant": _meaning(
+        "a point in time",
+        "TIMESTAMPTZ",
+        {"varchar", "date"} | _TIMES,
+        "not coalesce(isfinite(try_cast(value as timestamptz)), false)",
+    ),
+    "day": _meaning(
+        "a day",
+        "DATE",
+        {"varchar", "date"} | _TIMES,
+        "not coalesce(isfinite(try_cast(value as date)), false)",
+    ),
+    "flag": _meaning(
+        "true or false",
+        "BOOLEAN",
+        {"varchar", "boolean"} | _INTEGERS,
+        "try_cast(value as boolean) is null",
+    ),
+    "suppression": _choice("unsubscribed", "complained", "cleaned", "erased"),
+    "channel": _choice("email", "ads", "sms"),
+    "consent_state": _choice("granted", "withdrawn", "pending"),
+    "survey_kind": _choice("nps", "csat"),
 }
+# Kinds that may be written with a comma, and that are read at once where a file has no types.
+DECIMALS: frozenset[Kind] = frozenset({"amount", "number", "rate"})
 
 
 class Constant(Strict):
@@ -134,7 +251,8 @@ class MappedOptions(SourceOptions):
 
     currency: of all amounts, unless a column is mapped to it. times_in: the zone of times without
     an offset, when it is not the shop's own. timestamp_format: a strptime format for times that are
-    not written as ISO 8601 has it. decimal_comma: amounts are written 1234,56.
+    not written as ISO 8601 has it. decimal_comma: numbers are written 1234,56. amounts_in: whether
+    money is written in its currency (9.99) or in its smallest unit (999; whole yen are yen).
     """
 
     columns: dict[str, Column]
@@ -142,6 +260,7 @@ class MappedOptions(SourceOptions):
     times_in: TimeZone | None = None
     timestamp_format: str | None = None
     decimal_comma: bool = False
+    amounts_in: Literal["major_units", "minor_units"] = "major_units"
 
 
 def check_columns(options: MappedOptions) -> None:
@@ -157,11 +276,15 @@ def check_columns(options: MappedOptions) -> None:
     for key in REQUIRED[options.grain]:
         if key not in options.columns:
             raise ValueError(f"columns.{key}: a mapping is required")
-    if options.grain in ("order", "order_line"):
-        if not any(key in options.columns for key in WORTH):
-            raise ValueError(f"columns: one of {', '.join(WORTH)} is required")
-        if not options.currency and "currency" not in options.columns:
-            raise ValueError("currency: required, unless columns.currency is mapped")
+    if options.grain in ("order", "order_line") and not any(
+        key in options.columns for key in WORTH
+    ):
+        raise ValueError(f"columns: one of {', '.join(WORTH)} is required")
+    is_priced = options.grain in _PRICED or options.amounts_in == "minor_units"
+    if is_priced and not options.currency and "currency" not in options.columns:
+        raise ValueError("currency: required, unless columns.currency is mapped")
+    if options.grain in _ABOUT_PERSONS and not any(key in options.columns for key in _PERSON):
+        raise ValueError(f"columns: one of {', '.join(_PERSON)} is required")
 
 
 class Mapping:
@@ -189,10 +312,15 @@ class Mapping:
         for name, kind in self.columns().items():
             if name not in present:
                 raise BadPage(file, f"the column is not there; {_present(names)}", column=name)
-            if present[name] not in _ACCEPTED[kind]:
+            meaning = MEANINGS[kind]
+            if present[name] not in meaning.accepted:
                 raise BadPage(
-                    file, f"holds {present[name]}, but must be {_NAMES[kind]}", column=name
+                    file, f"holds {present[name]}, but must be {meaning.words}", column=name
                 )
+
+    def unused(self, names: list[str]) -> set[str]:
+        """The columns that the mapping has no use for, without any that may be a row of data."""
+        return {name for name in names if name not in self.columns() and not _is_data(name)}
 
     def project(self, raw: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
         """The canonical columns of the grain, cast strictly and lazily, rows in the same order."""
@@ -213,15 +341,32 @@ class Mapping:
         }
         if self.options.grain in ("order", "order_line"):
             fields = self._order_line(fields)
+        return rows.select(*(value.alias(key) for key, value in self._identified(fields).items()))
+
+    def _identified(self, fields: dict[str, Expression]) -> dict[str, Expression]:
+        """Ids with the name of the source that they are known in, and the currency of all."""
+        options = self.options
+        fields = dict(fields)
+        if options.currency and "currency" not in fields and "currency" in self.kinds:
+            fields["currency"] = ConstantExpression(options.currency)
+        if options.grain == "consent" and "consent_id" not in fields:
+            said = ("customer_key", "email", "phone", "channel", "changed_at")
+            fields["consent_id"] = _hash(fields[key] for key in said if key in fields)
+        customers = options.customers_of or options.name
         if "customer_key" in fields:
-            owner = self.options.customers_of or self.options.name
-            fields["customer_id"] = _prefixed(owner, fields.pop("customer_key"))
-        return rows.select(*(value.alias(key) for key, value in fields.items()))
+            fields["customer_id"] = _prefixed(customers, fields.pop("customer_key"))
+        if "order_id" in fields:
+            owner = customers if options.grain == "survey_answer" else options.name
+            fields["order_id"] = _prefixed(owner, fields["order_id"])
+        for key in _OWN_KEYS:
+            if key in fields:
+                fields[key] = _prefixed(options.name, fields[key])
+        return fields
 
     def fault(self, file: str, raw: duckdb.DuckDBPyRelation) -> BadPage | None:
         """The first row and column that do not fit; decodes the page once per mapped column."""
         types = _types(raw)
-        required = (*REQUIRED[self.options.grain], *WORTH)
+        required = (*REQUIRED[self.options.grain], *WORTH, "line_id", "currency")
         numbered = raw.select(
             *(_named(name).alias(name) for name in self.columns()),
             SQLExpression("row_number() over ()").alias("row_number_in_file"),
@@ -234,7 +379,7 @@ class Mapping:
                 text = self._written(name, kind, types).cast("VARCHAR").alias("value")
                 values = numbered.select(text, ColumnExpression("row_number_in_file"))
                 unfit = self._unfit(kind)
-                reason = f"cannot be read as {_NAMES[kind]}"
+                reason = f"cannot be read as {MEANINGS[kind].words}"
                 row = _first(values.filter("value is not null").filter(unfit))
                 if row is None and key in required and isinstance(column, str):
                     reason = "is empty, but required"
@@ -247,20 +392,17 @@ class Mapping:
         if kind in ("instant", "day") and self.options.timestamp_format:
             form = ConstantExpression(self.options.timestamp_format)
             return FunctionExpression("try_strptime", ColumnExpression("value"), form).isnull()
-        return _UNFIT[kind]
+        return SQLExpression(MEANINGS[kind].unfit)
 
     def _order_line(self, fields: dict[str, Expression]) -> dict[str, Expression]:
         options = self.options
         fields = dict(fields)
-        fields["order_id"] = _prefixed(options.name, fields["order_id"])
         if "ordered_date" not in fields:
             zone = ConstantExpression(options.time_zone)
             local = FunctionExpression("timezone", zone, _named("ordered_at"))
             fields["ordered_date"] = local.cast("DATE")
         if options.grain == "order":
             fields["line_id"] = ConstantExpression("1")
-        if "currency" not in fields:
-            fields["currency"] = ConstantExpression(options.currency)
 
         quantity = fields.setdefault("quantity", ConstantExpression(1).cast(MONEY))
         discount = fields.setdefault("discount_amount", _NOTHING)
@@ -285,7 +427,8 @@ class Mapping:
         """A mapped value in its canonical type; instants still with their time zone."""
         kind = self.kinds[key]
         if isinstance(column, Constant):
-            return ConstantExpression(column.value).cast(_TYPES[kind])
+            value = ConstantExpression(column.value).cast(MEANINGS[kind].type)
+            return self._major(value, types) if kind == "amount" else value
         if key == "discount_amount" or isinstance(column, list):
             parts = [column] if isinstance(column, str) else column
             return self._sum(parts, types, is_magnitude=key == "discount_amount")
@@ -296,8 +439,11 @@ class Mapping:
         elif kind == "instant" and self.session_time_zone == "UTC" and types[column] == "timestamp":
             # The cast would ask the time zone tables for every row.
             return FunctionExpression("make_timestamptz", FunctionExpression("epoch_us", value))
-        value = value.cast(_TYPES[kind])
-        return value.cast("VARCHAR") if kind == "suppression" else value
+        value = value.cast(MEANINGS[kind].type)
+        if kind == "amount":
+            return self._major(value, types)
+        # An ENUM is a type of its own; what it has let through is text.
+        return value.cast("VARCHAR") if MEANINGS[kind].type.startswith("ENUM") else value
 
     def _sum(self, names: list[str], types: dict[str, str], is_magnitude: bool) -> Expression:
         """Amounts added up, an empty one as nothing; shops write discounts with either sign."""
@@ -307,7 +453,24 @@ class Mapping:
             if is_magnitude:
                 amount = FunctionExpression("abs", amount)
             total = total + CaseExpression(amount.isnotnull(), amount).otherwise(_NOTHING)
-        return total.cast(MONEY)
+        return self._major(total.cast(MONEY), types)
+
+    def _major(self, amount: Expression, types: dict[str, str]) -> Expression:
+        """An amount in its currency, also if it was written in the currency's smallest unit."""
+        if self.options.amounts_in == "major_units":
+            return amount
+        column = self.options.columns.get("currency")
+        if column is None or isinstance(column, Constant):
+            code = column.value if isinstance(column, Constant) else self.options.currency
+            return _shifted(amount, DECIMALS_OF.get(str(code).upper(), USUAL_DECIMALS))
+        # Only amounts can be mapped to several columns.
+        written = self._written(str(column), "text", types)
+        shifted = CaseExpression(written.isnull(), ConstantExpression(None).cast(MONEY))
+        for decimals in sorted(set(DECIMALS_OF.values())):
+            codes = [ConstantExpression(c) for c, d in DECIMALS_OF.items() if d == decimals]
+            is_one = FunctionExpression("upper", written).isin(*codes)
+            shifted = shifted.when(is_one, _shifted(amount, decimals))
+        return shifted.otherwise(_shifted(amount, USUAL_DECIMALS))
 
     def _written(self, name: str, kind: Kind, types: dict[str, str]) -> Expression:
         """A raw column, with what its file's way of writing adds taken away. Empty text is null."""
@@ -321,7 +484,7 @@ class Mapping:
         if types[name] != "varchar":
             return value
         value = CaseExpression(value != ConstantExpression(""), value)
-        if kind == "amount" and self.options.decimal_comma:
+        if kind in DECIMALS and self.options.decimal_comma:
             swap = (ConstantExpression(".,"), ConstantExpression("x."))
             value = FunctionExpression("translate", value, *swap)
         return value
@@ -333,9 +496,13 @@ def _types(raw: duckdb.DuckDBPyRelation) -> dict[str, str]:
 
 def _present(names: list[str]) -> str:
     """The columns there are; of a file without a header they would be a row of its data."""
-    if any("@" in name or re.fullmatch(r"[\d\s.,:/+-]+", name) for name in names):
+    if any(_is_data(name) for name in names):
         return "the first row looks like data, not like a header (`header: false`?)"
     return "there are: " + ", ".join(repr(name) for name in names)
+
+
+def _is_data(name: str) -> bool:
+    return "@" in name or bool(re.fullmatch(r"[\d\s.,:/+-]+", name))
 
 
 def _named(name: str) -> Expression:
@@ -345,6 +512,22 @@ def _named(name: str) -> Expression:
 
 def _prefixed(owner: str, key: Expression) -> Expression:
     return FunctionExpression("||", ConstantExpression(f"{owner}:"), key)
+
+
+def _hash(values: Iterable[Expression]) -> Expression:
+    """What tells records apart that have no key of their own; nothing is not the same as empty."""
+    written = (
+        CaseExpression(value.isnull(), ConstantExpression("")).otherwise(
+            FunctionExpression("||", ConstantExpression("="), value.cast("VARCHAR"))
+        )
+        for value in values
+    )
+    separator = ConstantExpression("\x1f")
+    return FunctionExpression("md5", FunctionExpression("concat_ws", separator, *written))
+
+
+def _shifted(amount: Expression, decimals: int) -> Expression:
+    return (amount * ConstantExpression(Decimal(1).scaleb(-decimals))).cast(MONEY)
 
 
 def _utc(instant: Expression) -> Expression:
@@ -357,4 +540,4 @@ def _first(rows: duckdb.DuckDBPyRelation) -> int | None:
     return found[0] if found else None
 
 
-assert set(FIELDS) <= set(get_args(Grain))
+assert set(FIELDS) == set(get_args(Grain))

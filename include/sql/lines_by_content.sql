@@ -47,7 +47,7 @@ group by
     content,
     occurrence;
 
-create or replace temp view lines as
+create or replace temp view arrived as
 select
     incoming.* exclude (line_id),
     chosen.line_id,

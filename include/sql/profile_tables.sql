@@ -19,6 +19,10 @@ with keys as (
     from marts.retention_cohorts
     union all
     select 'monthly_kpis', month::varchar, '', '' from marts.monthly_kpis
+    union all
+    select 'customer_identities', identifier_kind, identifier, '' from marts.customer_identities
+    union all
+    select 'consents', customer_id, channel, '' from marts.consents
 ),
 
 counted as (
@@ -33,7 +37,8 @@ counted as (
 expected as (
     select unnest([
         'customers', 'orders', 'order_lines', 'contacts', 'audience_members',
-        'desired_memberships', 'held_out', 'retention_cohorts', 'monthly_kpis'
+        'desired_memberships', 'held_out', 'retention_cohorts', 'monthly_kpis',
+        'customer_identities', 'consents'
     ]) as subject
 )
 

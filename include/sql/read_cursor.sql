@@ -1,3 +1,5 @@
-select cursor
+select
+    cursor,
+    committed_at
 from raw.cursors
 where source = $source;

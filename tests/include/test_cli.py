@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
+from include.cli import app
 from include.local.environment import sandbox_connections
 from tests.sandbox_server import start_sandbox
 
@@ -38,7 +41,7 @@ class Shop:
 
     def __init__(self, folder: Path, sandbox: str) -> None:
         self.folder = folder
-        (folder / "sources.yml").write_text(SOURCES)
+        self.write_sources(SOURCES)
         rows = [
             f"{customer}-{n},2025-{12 - n:02d}-{28 - customer % 20:02d} 12:00:00,"
             f"{customer},{100 - customer}.50"
@@ -54,6 +57,9 @@ class Shop:
             "REGULARS_SOURCES": str(folder / "sources.yml"),
             "REGULARS_AS_OF": "2026-01-01",
         }
+
+    def write_sources(self, text: str) -> None:
+        (self.folder / "sources.yml").write_text(text)
 
     def write_people(self, consent: dict[int, bool]) -> None:
         rows = [f"{c},person{c}@shop.test,{mail},true" for c, mail in consent.items()]
@@ -114,3 +120,51 @@ def test_an_error_is_one_line_that_says_what_to_do_and_exit_status_1(shop):
     assert finished.returncode == 1
     assert "unknown audience vipz; known are: at_risk" in " ".join(finished.stderr.split())
     assert "Traceback" not in finished.stderr
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """A shop that nothing is sent from."""
+    return Shop(tmp_path, sandbox="http://127.0.0.1:1")
+
+
+def _call(shop: Shop, *arguments: str) -> Result:
+    """A command in this process."""
+    return CliRunner().invoke(app, arguments, env=shop.environment)
+
+
+def test_a_bad_page_is_listed_tried_again_and_forgotten_by_name(alone):
+    (alone.folder / "people.csv").write_text("customer,email,mail,ads\nann,ann@shop.test,ja,true\n")
+    refused = _call(alone, "ingest")
+    assert "people.csv, row 1, column 'mail'" in str(refused.exception)
+    [page] = json.loads(_call(alone, "quarantine", "--json").stdout)
+    assert (page["name"], page["place"]) == ("people/people.csv", "row 1, column mail")
+    assert "ann@" not in f"{refused.exception} {refused.output} {page}"
+
+    still = _call(alone, "quarantine", "--replay", "all", "--json")
+    assert still.exit_code == 1
+    assert [row["quarantined"] for row in json.loads(still.stdout)] == [1]
+
+    alone.write_sources(SOURCES.replace("has_email_consent: mail, ", ""))
+    mended = _call(alone, "quarantine", "--replay", page["name"], "--json")
+    assert [row["rows"] for row in json.loads(mended.stdout)] == [1]
+    assert json.loads(_call(alone, "quarantine", "--json").stdout) == []
+
+    (alone.folder / "people.csv").write_text("customer,email\n")
+    _call(alone, "ingest")
+    assert json.loads(_call(alone, "quarantine", "--drop", page["name"], "--json").stdout) == []
+    missing = _call(alone, "quarantine", "--drop", page["name"])
+    assert "no page 'people/people.csv' in quarantine; there are: none" in str(missing.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--from", "2026-01-01", "--to", "2026-01-31"], "need a --source"),
+        (["--source", "shop", "--from", "2026-01-01"], "go together"),
+        (["--source", "shop", "--from", "2026-02-01", "--to", "2026-01-01"], "lies before"),
+        (["--source", "shop", "--from", "2026-01-01", "--to", "2026-01-02"], "no days to ask for"),
+    ],
+)
+def test_past_days_are_asked_for_by_source_from_and_to(arguments, told, alone):
+    assert told in str(_call(alone, "ingest", *arguments).exception)

@@ -4,15 +4,22 @@ import os
 import subprocess
 import sys
 import time
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from include.errors import BadInput
-from include.landing import ingest, rebuild
+from include import raw_tables
+from include.errors import BadInput, Retry
+from include.landing import ingest, rebuild, replay
+from include.quarantine import Quarantine
 from include.settings import PROJECT, Settings
+from include.sources.documents import ORDER
+from include.store import Store
 from include.warehouse import visit
+from tests.include.sources.replies import DECLARATION, credentials, open_shop
 from tests.include.sources.shops import ANN, BEN, HEADER, LINES, declare, raw, write_csv
 
 CONTACTS = {
@@ -37,6 +44,21 @@ def settings(tmp_path):
     settings = declare(tmp_path, LINES)
     write_csv(tmp_path / "export" / "a.csv", [ANN, BEN])
     return settings
+
+
+@pytest.fixture
+def interface(tmp_path):
+    """A shop behind an interface: its settings, the shop, and a function that loads it."""
+    settings = declare(tmp_path, DECLARATION)
+
+    with open_shop() as shop:
+
+        def load(progress=None, **options):
+            declare(tmp_path, DECLARATION | options)
+            [loaded] = ingest(settings, None, progress, lambda _: credentials(shop))
+            return loaded
+
+        yield settings, shop, load
 
 
 def test_an_order_line_arrives_with_all_that_follows_from_it(settings):
@@ -98,10 +120,12 @@ def test_a_changed_mapping_reads_the_landed_files_again(settings, tmp_path):
 def test_changed_rules_are_rewritten_without_reading_anything_again(settings, tmp_path):
     ingest(settings)
     rules = {"cancellation_prefix": "C", "non_product_skus": ["POST", "M"], "sku_case": "upper"}
+    rules |= {"excluded_order_statuses": ["failed"]}
     changed = declare(tmp_path, LINES | {"rules": rules | {"write_off_without_price": True}})
     assert ingest(changed)[0].files == 0
     assert {(row["rule"], row["value"]) for row in raw(changed, "source_rules")} == {
         ("cancellation_prefix", "C"),
+        ("excluded_order_statuses", "failed"),
         ("non_product_skus", "POST"),
         ("non_product_skus", "M"),
         ("sku_case", "upper"),
@@ -140,6 +164,145 @@ def test_contacts_belong_to_the_customers_of_the_shop_and_the_newest_wins(settin
     write_csv(tmp_path / "contacts.csv", [["ben", "", "", "vanished", ""]], CONTACT_HEADER)
     with pytest.raises(BadInput, match="row 1, column 'suppressed'"):
         ingest(settings)
+
+
+PEOPLE = CONTACTS | {
+    "columns": {"customer_key": "key", "email": "email", "phone": "phone", "country": "country"}
+}
+
+
+@pytest.mark.parametrize(
+    ("email", "key"),
+    [
+        (" Ann@Shoppers.Regulars.Example ", "ann@shoppers.regulars.example"),
+        ("ann+tag@shoppers.regulars.example", "ann+tag@shoppers.regulars.example"),
+        ("MU\u0308LLER@shoppers.regulars.example", "m\u00fcller@shoppers.regulars.example"),
+        ("ann@localhost", None),
+        ("ann@a.example; ben@b.example", None),
+        ("ann@a..example", None),
+        (f"{'a' * 250}@b.example", None),
+        ("", None),
+    ],
+)
+def test_an_address_is_known_by_its_plain_form_if_it_is_one(email, key, tmp_path):
+    settings = declare(tmp_path, LINES, PEOPLE)
+    rows = [["ann", email, "", ""]]
+    write_csv(tmp_path / "contacts.csv", rows, ["key", "email", "phone", "country"])
+    ingest(settings, ["crm"])
+    [ann] = raw(settings, "contacts")
+    assert ann["email_key"] == key
+
+
+@pytest.mark.parametrize(
+    ("phone", "country", "default", "key"),
+    [
+        ("+4930123456", "", None, "+4930123456"),
+        ("0049 (0)30 123456", "DE", None, "+4930123456"),
+        ("030/123456", "de", None, "+4930123456"),
+        ("030 123456", "Germany", "DE", "+4930123456"),
+        ("(202) 555-0100 ext. 7", "US", "DE", "+12025550100"),
+        ("030 123456", "", None, None),
+        ("12", "DE", None, None),
+        ("call me", "DE", "DE", None),
+    ],
+)
+def test_a_phone_number_is_known_by_its_international_form(phone, country, default, key, tmp_path):
+    settings = declare(tmp_path, LINES, PEOPLE | {"phone_country": default})
+    rows = [["ann", "", phone, country], ["ben", "", phone, country], ["eve", "", "", ""]]
+    write_csv(tmp_path / "contacts.csv", rows, ["key", "email", "phone", "country"])
+    ingest(settings, ["crm"])
+    assert [row["phone_key"] for row in raw(settings, "contacts")] == [key, key, None]
+
+
+OTHERS = {
+    "consent": (
+        "consents",
+        {
+            "customer_key": "ann",
+            "email": "ann@shoppers.regulars.example",
+            "channel": "sms",
+            "state": "withdrawn",
+            "changed_at": "2026-01-05T10:00:00Z",
+            "jurisdiction": "EU",
+        },
+        {"customer_id": "people:ann", "channel": "sms", "changed_at": datetime(2026, 1, 5, 10)},
+    ),
+    "survey_answer": (
+        "survey_answers",
+        {
+            "answer_id": "7",
+            "email": "ann@shoppers.regulars.example",
+            "kind": "nps",
+            "score": "9",
+            "order_id": "1",
+            "answered_at": "2026-01-05",
+        },
+        {"answer_id": "people:7", "order_id": "people:1", "score": 9},
+    ),
+    "ad_spend": (
+        "ad_spend",
+        {
+            "spend_date": "2026-01-05",
+            "platform": "meta",
+            "campaign_id": "c1",
+            "currency": "EUR",
+            "amount": "12.5",
+            "clicks": "40",
+        },
+        {"spend_date": date(2026, 1, 5), "amount": Decimal("12.5"), "clicks": 40},
+    ),
+    "erasure_request": (
+        "erasure_requests",
+        {"request_id": "9", "phone": "+4930123456", "requested_at": "2026-01-05"},
+        {"request_id": "people:9", "phone_key": "+4930123456"},
+    ),
+    "exchange_rate": (
+        "exchange_rates",
+        {
+            "currency": "USD",
+            "base_currency": "EUR",
+            "rate_date": "2026-01-05",
+            "rate": "0.91234567",
+        },
+        {"currency": "USD", "rate": Decimal("0.91234567")},
+    ),
+    "product": (
+        "products",
+        {"sku": "mug", "unit_cost": "2.2", "stock_quantity": "12", "is_active": "true"},
+        {"unit_cost": Decimal("2.2"), "stock_quantity": 12, "is_active": True},
+    ),
+    "contact": (
+        "contacts",
+        {"customer_key": "ann", "has_sms_consent": "true", "sms_consent_at": "2026-01-05"},
+        {"has_sms_consent": True, "sms_consent_at": datetime(2026, 1, 5)},
+    ),
+}
+
+
+@pytest.mark.parametrize("grain", OTHERS)
+def test_every_kind_of_record_comes_in_once_and_its_newest_version_wins(grain, tmp_path):
+    table, record, said = OTHERS[grain]
+    entry = {"name": "people", "type": "files", "path": "export", "grain": grain}
+    columns = {field: field for field in (*record, "updated_at")}
+    settings = declare(tmp_path, entry | {"columns": columns})
+    older, newer = [*record.values(), "2026-02-01"], [*record.values(), "2026-02-02"]
+    write_csv(tmp_path / "export" / "a.csv", [newer], [*columns])
+    ingest(settings)
+    write_csv(tmp_path / "export" / "b.csv", [older, older], [*columns])
+    ingest(settings)
+    [row] = raw(settings, table)
+    assert row | said == row
+    assert (row["source"], row["updated_at"]) == ("people", datetime(2026, 2, 2))
+
+
+@pytest.mark.parametrize("grain", ["consent", "survey_answer", "erasure_request"])
+def test_what_is_said_of_a_person_says_of_whom(grain, tmp_path):
+    _, record, _ = OTHERS[grain]
+    person = {"customer_key", "email", "phone"}
+    columns = {field: field for field in record if field not in person}
+    entry = {"name": "people", "type": "files", "path": "export", "grain": grain}
+    with pytest.raises(BadInput, match="one of customer_key, email, phone is required"):
+        ingest(declare(tmp_path, entry | {"columns": columns}))
 
 
 def test_a_bad_source_does_not_keep_the_others_from_loading(settings, tmp_path):
@@ -198,12 +361,124 @@ def test_a_landing_in_an_object_store_can_be_rebuilt_too(tmp_path):
 def test_data_cursor_and_rules_are_committed_together_or_not_at_all(settings, tmp_path):
     with visit(settings) as warehouse:
         warehouse.run("raw_tables")
-        warehouse.connection.execute("alter table raw.source_rules drop column value")
+        warehouse.connection.execute("alter table raw.source_rules add column nobody varchar")
+        warehouse.connection.execute("alter table raw.source_rules alter nobody set not null")
     settings = declare(tmp_path, LINES | {"rules": {"sku_case": "upper"}})
-    with pytest.raises(duckdb.BinderException):
+    with pytest.raises(duckdb.ConstraintException):
         ingest(settings)
     tables = ("order_lines", "landed_files", "cursors")
     assert [raw(settings, table) for table in tables] == [[], [], []]
+
+
+def test_the_newest_version_of_an_order_replaces_it_whole(interface):
+    settings, shop, load = interface
+    two = [{"line_id": "1", "sku": "mug"}, {"line_id": "2", "sku": "cup"}]
+    shop.tell(1, lines=two, phone="030 123456", country="DE")
+    load()
+    shop.tell(1, lines=two[:1])
+    load()
+    order = next(row for row in raw(settings, "orders") if row["order_id"] == "shop:1")
+    assert [line["sku"] for line in order["lines"]] == ["mug"]
+    assert order["phone_key"] is None
+    shop.tell(1, lines=two, updated_at="2026-01-31")
+    load()
+    assert order in raw(settings, "orders")
+
+
+def test_a_bad_reply_beyond_which_the_source_went_on_stays_in_quarantine(interface):
+    settings, shop, load = interface
+    shop.tell(3, updated_at="somebody@shoppers.regulars.example")
+    assert load(max_bad_pages=1).quarantined == 1
+    assert len(raw(settings, "orders")) == 4
+    shop.tell(3)
+    assert load(max_bad_pages=1).rows == 1
+    assert len(raw(settings, "orders")) == 5
+    [page] = Quarantine(Store(settings.store)).pages()
+    assert (page.place, page.reason) == (
+        {"record": "shop:3", "path": "updated_at"},
+        "is no point in time",
+    )
+    [again] = replay(settings)
+    assert (again.files, again.quarantined) == (0, 1)
+
+
+def test_a_quarantined_page_is_merged_once_its_declaration_is_mended(settings, tmp_path):
+    write_csv(tmp_path / "export" / "b.csv", [["3", *ANN[1:5], "4,50"]])
+    lenient = declare(tmp_path, LINES | {"max_bad_pages": 1})
+    assert [load.rows for load in ingest(lenient)] == [2]
+    (tmp_path / "export" / "b.csv").unlink()
+    [still] = replay(lenient)
+    assert (still.rows, still.quarantined) == (0, 1)
+
+    columns = LINES["columns"] | {"unit_price": {"value": 4.5}}
+    mended = declare(tmp_path, LINES | {"columns": columns})
+    [load] = replay(mended)
+    assert (load.quarantined, len(raw(mended, "order_lines"))) == (0, 3)
+    assert replay(mended) == []
+    rebuild(mended)
+    assert len(raw(mended, "order_lines")) == 3
+
+
+def test_a_crash_leaves_nothing_behind_once_the_next_load_is_through(interface):
+    settings, _, load = interface
+
+    def crash(message: str) -> None:
+        if "merging" in message:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load(progress=crash)
+    landing = Path(settings.store) / "landing/shop"
+    assert list(landing.glob("*.jsonl"))
+    load()
+    assert {file.name for file in landing.glob("*.jsonl")} == {
+        Path(page["landing_path"]).name for page in raw(settings, "landed_files")
+    }
+
+
+def test_a_source_that_two_processes_load_at_once_is_loaded_by_one(interface):
+    settings, _, load = interface
+    others = iter([load])
+
+    def meanwhile(message: str) -> None:
+        if "fetched" in message:
+            for other in others:
+                other()
+
+    with pytest.raises(Retry, match="source shop was loaded by another process meanwhile"):
+        load(progress=meanwhile)
+    assert len(raw(settings, "orders")) == 5
+
+
+def test_the_tables_of_an_earlier_release_get_what_they_lack_from_landing(settings, tmp_path):
+    columns = LINES["columns"] | {"email": "email"}
+    declared = declare(tmp_path, LINES | {"columns": columns})
+    row = [*ANN, "Ann@Shoppers.Regulars.Example"]
+    write_csv(tmp_path / "export" / "a.csv", [row], [*HEADER, "email"])
+    ingest(declared)
+    with visit(settings) as warehouse:
+        for column in ("email", "email_key"):
+            warehouse.connection.execute(f"alter table raw.order_lines drop column {column}")
+        cursor = '{"declaration": "of an earlier release", "owner": "shop"}'
+        warehouse.connection.execute("update raw.cursors set cursor = $1", [cursor])
+        warehouse.connection.execute("drop table raw.orders")
+    ingest(declared)
+    assert [line["email_key"] for line in raw(declared, "order_lines")] == [row[-1].lower()]
+    assert raw(declared, "orders") == []
+
+
+def test_sources_and_raw_tables_mean_the_same_by_an_order():
+    ours = {"source", "email_key", "phone_key", "file_name", "file_modified_at", "row_number"}
+    declared = raw_tables.declared()["orders"]
+    kept = {column.name: column.type for column in declared if column.name not in ours}
+    with duckdb.connect() as connection:
+        types = connection.sql("select 1").select(
+            *(
+                duckdb.ConstantExpression(None).cast(kind).alias(name)
+                for name, kind in ORDER.items()
+            )
+        )
+        assert kept == dict(zip(types.columns, map(str, types.types), strict=True))
 
 
 KILLED = """

@@ -9,13 +9,18 @@ from pathlib import Path
 
 import duckdb
 import fsspec
+import httpx
 import pytest
+import s3fs
+import zstandard
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from moto.server import ThreadedMotoServer
 
+from include.connections import Credentials
 from include.errors import BadInput
-from include.landing import ingest
+from include.landing import ingest, rebuild
 from include.sources.files import Files
 from tests.include.sources.contract import SourceContract
 from tests.include.sources.shops import ANN, BEN, HEADER, LINES, declare, raw, write_csv
@@ -28,9 +33,14 @@ class TestFiles(SourceContract):
 
     def declaration(self, folder: Path) -> dict:
         (folder / "export").mkdir(exist_ok=True)
-        write_csv(folder / "export" / "a.csv", [ANN])
-        write_csv(folder / "export" / "b.csv", [BEN])
+        if not list((folder / "export").iterdir()):
+            write_csv(folder / "export" / "a.csv", [ANN])
+            write_csv(folder / "export" / "b.csv", [BEN])
         return LINES
+
+    def change(self, folder: Path) -> None:
+        write_csv(folder / "export" / "b.csv", [[*BEN[:4], "2", BEN[5]]])
+        write_csv(folder / "export" / "c.csv", [["3", *ANN[1:]]])
 
     def break_a_page(self, folder: Path) -> None:
         write_csv(folder / "export" / "b.csv", [[*BEN[:4], self.canary, BEN[5]]])
@@ -63,6 +73,8 @@ BROKEN = {
         gzip.compress(_lines(BIG))[:-8] + bytes(4) + gzip.compress(_lines(BIG))[-4:],
         "gzip",
     ),
+    "a cut zstd stream": ("a.csv.zst", zstandard.compress(_csv(BIG))[:-100], "zstd stream is cut"),
+    "something else than zstd": ("a.jsonl.zst", _lines(GOOD), "zstd"),
     "something else than gzip": ("a.csv.gz", _csv(GOOD), "gzip"),
     "a cut line of JSON": ("a.jsonl", _lines(GOOD)[:-20], "row 2"),
     "a JSON list": ("a.jsonl", _lines(GOOD) + b'["canary@shoppers.regulars.example"]\n', "row 3"),
@@ -126,6 +138,8 @@ def test_every_format_gives_the_same_rows(tmp_path):
         "a.jsonl": _lines(GOOD),
         "bom.ndjson": b"\xef\xbb\xbf" + _lines(GOOD),
         "a.ndjson.gz": gzip.compress(_lines(GOOD)),
+        "a.csv.zst": zstandard.compress(_csv(GOOD)[:40]) + zstandard.compress(_csv(GOOD)[40:]),
+        "a.jsonl.zst": zstandard.compress(_lines(GOOD)),
         "a.parquet": (tmp_path / "typed.parquet").read_bytes(),
     }
     loads = {name: load(name, content) for name, content in contents.items()}
@@ -163,6 +177,110 @@ def test_other_ways_of_writing_csv(tmp_path):
     (tmp_path / "export" / "b.csv").write_bytes(b"2;05.01.2026 10:00;8.50;0;0\n")
     with pytest.raises(BadInput, match="row 1, column 'column2'"):
         ingest(settings)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "line"),
+    [
+        ({"delimiter": "|", "quote": "'"}, "1|2026-01-05|ann|'a|''b'|1|4.50"),
+        ({"delimiter": ",", "escape": "\\"}, '1,2026-01-05,ann,"a|\\\'b",1,4.50'),
+        ({"delimiter": "\t", "quote": ""}, "1\t2026-01-05\tann\ta|'b\t1\t4.50"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
+def test_dialects_of_csv_in_any_encoding(dialect, line, encoding, tmp_path):
+    settings = declare(tmp_path, LINES | dialect | {"encoding": encoding})
+    header = dialect["delimiter"].join(HEADER)
+    text = f"{header}\n{line}\n".encode(encoding)
+    # A zstd file may be the sum of others.
+    packed = zstandard.compress(text[:40]) + zstandard.compress(text[40:])
+    (tmp_path / "export" / "a.csv.zst").write_bytes(packed)
+    ingest(settings)
+    assert [line["sku"] for line in raw(settings, "order_lines")] == ["a|'b"]
+
+
+@pytest.mark.parametrize(
+    ("written", "currency", "worth"),
+    [("1999", "EUR", "19.99"), ("1999", "jpy", "1999"), ("1999", "KWD", "1.999")],
+)
+@pytest.mark.parametrize("is_mapped", [True, False])
+def test_amounts_in_the_smallest_unit_are_read_by_the_decimals_of_their_currency(
+    written, currency, worth, is_mapped, tmp_path
+):
+    entry = LINES | {"amounts_in": "minor_units", "currency": currency}
+    if is_mapped:
+        entry["columns"] = LINES["columns"] | {"currency": "currency"}
+    settings = declare(tmp_path, entry)
+    row = [*ANN[:4], "2", written, currency]
+    write_csv(tmp_path / "export" / "a.csv", [row], [*HEADER, "currency"])
+    ingest(settings)
+    [line] = raw(settings, "order_lines")
+    assert (line["quantity"], line["unit_price"]) == (2, Decimal(worth))
+    assert line["gross_amount"] == 2 * Decimal(worth)
+
+
+def test_a_column_that_is_new_is_told_once_and_not_used(tmp_path):
+    settings = declare(tmp_path, LINES)
+    told: list[str] = []
+    export = tmp_path / "export"
+    write_csv(export / "a.csv", [[*ANN, "x"]], [*HEADER, "ignored from the first day"])
+    assert ingest(settings)[0].new_columns == ()
+    write_csv(export / "b.csv", [[*BEN, "x", "1"]], [*HEADER, "gift", "7,50"])
+    assert ingest(settings, progress=told.append)[0].new_columns == ("gift",)
+    assert "shop: new column 'gift' in b.csv, not used" in told
+    write_csv(export / "c.csv", [["3", *BEN[1:], "x"]], [*HEADER, "gift"])
+    assert ingest(settings)[0].new_columns == ()
+    assert len(raw(settings, "order_lines")) == 3
+
+
+@pytest.fixture
+def object_store(monkeypatch):
+    """An object store on loopback, and the connection that knows it."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    httpx.post(f"{url}/moto-api/reset").raise_for_status()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    s3fs.S3FileSystem.clear_instance_cache()
+    yield Credentials("secret", "key", extra={"endpoint_url": url, "region_name": "eu-north-1"})
+    server.stop()
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.mark.parametrize("path", ["s3://exports", "s3://exports/day=*/*.csv.zst"])
+def test_an_object_store_is_read_and_landed_in_over_http(path, object_store, tmp_path):
+    bucket = s3fs.S3FileSystem(
+        key="key",
+        secret="secret",
+        client_kwargs={"endpoint_url": object_store.extra["endpoint_url"]},
+    )
+    for name in ("exports", "regulars"):
+        bucket.mkdir(name)
+    folder = "exports" if path == "s3://exports" else "exports/day=1"
+    bucket.pipe_file(f"{folder}/a.csv.zst", zstandard.compress(_csv(GOOD)))
+    entry = LINES | {"path": path, "connection": "exports"}
+    settings = declare(tmp_path, entry, store_url="s3://regulars/store")
+
+    def load() -> tuple[int, int]:
+        [loaded] = ingest(settings, credentials={"exports": object_store}.__getitem__)
+        return loaded.files, loaded.skipped
+
+    assert load() == (1, 0)
+    assert load() == (0, 1)
+    bucket.pipe_file(f"{folder}/b.csv.zst", zstandard.compress(_csv([["3", *ANN[1:]]])))
+    assert load() == (1, 1)
+    rows = raw(settings, "order_lines")
+    assert len(rows) == 3
+    rebuild(settings)
+    assert raw(settings, "order_lines") == rows
+
+
+def test_a_connection_for_a_folder_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="shop, connection: only a path that begins with s3://"):
+        ingest(declare(tmp_path, LINES | {"connection": "exports"}))
 
 
 LOCAL = [

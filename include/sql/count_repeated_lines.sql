@@ -1,4 +1,0 @@
--- How many lines arrived in more than one version. Two keys with one hash would only be counted
--- too many, which costs time and no row.
-select count(*) - count(distinct hash(order_id, line_id)) as repeated
-from incoming;
