@@ -1,7 +1,7 @@
 """## Ingest orders
 
 Bring the raw tables up to date with every source that `sources.yml` lists: once a day (or as
-`REGULARS_INGEST_SCHEDULE` says), and whenever triggered by hand.
+`REGULARS_INGEST_SCHEDULE` says), when a shop or Mailchimp calls by webhook, and by hand.
 
 Each source lands its new pages as they came, then merges them: a newer version of an order wins, an
 order seen before changes nothing, so that a second run loads nothing. When all sources are in, the
@@ -37,8 +37,9 @@ def ingest_orders():
     def ingest(source: str) -> dict[str, int]:
         from include.landing import ingest
         from include.settings import load_settings
+        from regulars_airflow.hooks import source_credentials
 
-        [loaded] = ingest(load_settings(), [source])
+        [loaded] = ingest(load_settings(), [source], credentials=source_credentials)
         return {"files": loaded.files, "rows": loaded.rows, "skipped": loaded.skipped}
 
     @task(outlets=[RAW_ORDERS])

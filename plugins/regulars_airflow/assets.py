@@ -7,5 +7,8 @@ from airflow.sdk import Asset
 RAW_ORDERS = Asset("raw_orders")
 """The raw tables, once every source is in."""
 
+WEBHOOKS = Asset("webhooks")
+"""A shop or Mailchimp has called: there is something to ingest."""
+
 AUDIENCES = Asset("audiences")
 """The newest published snapshot; one partition per audience."""

@@ -1,11 +1,16 @@
-"""Turn an Airflow connection into an open destination; the only code that knows Airflow's form."""
+"""Turn Airflow's connections into ours; the only code that knows Airflow's form."""
 
 from __future__ import annotations
 
-from airflow.sdk import BaseHook
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from airflow.sdk import BaseHook, Connection
 
 from include.connections import Credentials, connection_id
 from include.destinations import Destination, open_destination
+from include.sources.base import Place, Source
 
 
 class DestinationHook(BaseHook):
@@ -21,15 +26,8 @@ class DestinationHook(BaseHook):
         self.destination_conn_id = destination_conn_id
 
     def credentials(self) -> Credentials:
-        """The connection as the destinations know it; an option left empty is none."""
-        connection = self.get_connection(self.destination_conn_id)
-        options = connection.extra_dejson.items()
-        return Credentials(
-            password=connection.password,
-            login=connection.login,
-            host=connection.host,
-            extra={name: str(value) for name, value in options if value not in (None, "")},
-        )
+        """The connection as the destinations know it."""
+        return _credentials(self.get_connection(self.destination_conn_id))
 
     def get_conn(self) -> Destination:
         """The destination, ready to be called. Raises `BadInput` if the connection is short."""
@@ -66,6 +64,93 @@ class MetaHook(DestinationHook):
         super().__init__(destination_conn_id)
 
 
+class SourceHook(BaseHook):
+    """Try the connection that sources of one type sign in with.
+
+    `options` make the smallest declaration of such a source. What a source of `sources.yml` reads
+    is its own business; see `source_credentials`.
+    """
+
+    conn_name_attr = "source_conn_id"
+    conn_type: str
+    options: ClassVar[Mapping[str, Any]] = {"grain": "order"}
+
+    def __init__(self, source_conn_id: str) -> None:
+        super().__init__()
+        self.source_conn_id = source_conn_id
+
+    def get_conn(self) -> Source:
+        """A source that reads through the connection."""
+        kind = Source.registry[self.conn_type]
+        told = {"name": "tested", "type": self.conn_type, "connection": self.source_conn_id}
+        place = Place(Path(), Path(), source_credentials)
+        return kind(kind.Options.model_validate({**told, **self.options}), place)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """What the Test button of the connection's form says."""
+        try:
+            return self.get_conn().test_connection()
+        except Exception as error:
+            return False, str(error)
+
+
+class ShopifyHook(SourceHook):
+    """A Shopify shop: its own address, an access token of the Admin API."""
+
+    conn_type = "shopify"
+    default_conn_name = "shopify_default"
+    hook_name = "Shopify"
+
+    def __init__(self, source_conn_id: str = default_conn_name) -> None:
+        super().__init__(source_conn_id)
+
+
+class WooCommerceHook(SourceHook):
+    """A shop on WooCommerce: its address, a consumer key and secret of the REST API."""
+
+    conn_type = "woocommerce"
+    default_conn_name = "woocommerce_default"
+    hook_name = "WooCommerce"
+
+    def __init__(self, source_conn_id: str = default_conn_name) -> None:
+        super().__init__(source_conn_id)
+
+
+class DatabaseHook(SourceHook):
+    """A shop's database on PostgreSQL or MySQL: where it is, and a login that may read."""
+
+    conn_type = "database"
+    default_conn_name = "database_default"
+    hook_name = "Shop database"
+    options: ClassVar[Mapping[str, Any]] = {
+        "grain": "product",
+        "query": "select 1 as sku",
+        "columns": {"sku": "sku"},
+    }
+
+    def __init__(self, source_conn_id: str = default_conn_name) -> None:
+        super().__init__(source_conn_id)
+
+
+def source_credentials(connection_id: str) -> Credentials:
+    """What signs in at a source: any of Airflow's connections, of whatever type it is."""
+    return _credentials(BaseHook.get_connection(connection_id))
+
+
 def credentials(destination: str) -> Credentials:
     """What signs in at a destination: its connection `<destination>_default`."""
     return DestinationHook(connection_id(destination)).credentials()
+
+
+def _credentials(connection: Connection) -> Credentials:
+    """A connection as `include` knows it; an option left empty is none."""
+    options = connection.extra_dejson.items()
+    return Credentials(
+        password=connection.password,
+        login=connection.login,
+        host=connection.host,
+        port=connection.port,
+        schema=connection.schema or None,
+        kind=connection.conn_type,
+        extra={name: str(value) for name, value in options if value not in (None, "")},
+    )

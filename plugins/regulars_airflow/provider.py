@@ -44,8 +44,71 @@ def get_provider_info() -> dict[str, Any]:
                     "placeholders": {"password": "a system user's token with ads_management"},
                 },
             },
+            {
+                "connection-type": "shopify",
+                "hook-class-name": "regulars_airflow.hooks.ShopifyHook",
+                "hook-name": "Shopify",
+                "conn-fields": {
+                    "base_url": _text("Base URL", "Only to point at a sandbox on loopback."),
+                },
+                "ui-field-behaviour": {
+                    "hidden-fields": ["port", "schema", "login", "extra"],
+                    "relabeling": {"host": "Shop", "password": "Access token"},
+                    "placeholders": {
+                        "host": "example.myshopify.com",
+                        "password": "the custom app's token of the Admin API, shpat_...",
+                    },
+                },
+            },
+            {
+                "connection-type": "woocommerce",
+                "hook-class-name": "regulars_airflow.hooks.WooCommerceHook",
+                "hook-name": "WooCommerce",
+                "conn-fields": {
+                    "base_url": _text("Base URL", "Only to point at a sandbox on loopback."),
+                },
+                "ui-field-behaviour": {
+                    "hidden-fields": ["port", "schema", "extra"],
+                    "relabeling": {
+                        "host": "Shop",
+                        "login": "Consumer key",
+                        "password": "Consumer secret",
+                    },
+                    "placeholders": {
+                        "host": "shop.example.com",
+                        "login": "ck_..., with the permission to read",
+                        "password": "cs_...",
+                    },
+                },
+            },
+            {
+                "connection-type": "database",
+                "hook-class-name": "regulars_airflow.hooks.DatabaseHook",
+                "hook-name": "Shop database",
+                "conn-fields": {
+                    "dialect": _choice(
+                        "Kind", "MariaDB is a kind of MySQL.", ["postgresql", "mysql"]
+                    ),
+                    "sslmode": _choice(
+                        "Encryption",
+                        "Required unless said otherwise; on loopback, if the server likes.",
+                        ["require", "verify-ca", "verify-full", "prefer", "disable"],
+                    ),
+                    "sslrootcert": _text("Authority", "File with the certificate to verify by."),
+                },
+                "ui-field-behaviour": {
+                    "hidden-fields": ["extra"],
+                    "relabeling": {"schema": "Database"},
+                    "placeholders": {"login": "a login that may only read"},
+                },
+            },
         ],
     }
+
+
+def _choice(label: str, description: str, values: list[str]) -> dict[str, Any]:
+    schema = {"type": ["string", "null"], "enum": values}
+    return {"label": label, "description": description, "schema": schema}
 
 
 def _text(label: str, description: str, *, secret: bool = False) -> dict[str, Any]:

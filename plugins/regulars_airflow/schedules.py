@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import CronTriggerTimetable
+from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable
 
 from include.settings import load_settings
+from regulars_airflow.assets import WEBHOOKS
 
 NEVER = "none"
 
 
-def ingest_schedule() -> CronTriggerTimetable | None:
-    """The settings' cron times, in UTC.
+def ingest_schedule() -> AssetOrTimeSchedule | list[Asset]:
+    """The settings' cron times, in UTC, and whenever somebody has called.
 
     A new DAG waits for the next of them. Left to itself (`False` included) Airflow would run it at
     once if the last one is not long ago, beside a run that somebody has just asked for.
     """
     expression = load_settings().ingest_schedule
     if expression == NEVER:
-        return None
-    return CronTriggerTimetable(expression, timezone="UTC", run_immediately=timedelta(0))
+        return [WEBHOOKS]
+    times = CronTriggerTimetable(expression, timezone="UTC", run_immediately=timedelta(0))
+    return AssetOrTimeSchedule(timetable=times, assets=[WEBHOOKS])

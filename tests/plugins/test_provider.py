@@ -3,17 +3,36 @@ from __future__ import annotations
 import pytest
 from airflow.providers_manager import ProvidersManager
 
+from include.sources.base import Source
+
 
 @pytest.fixture(scope="module")
 def providers() -> ProvidersManager:
     return ProvidersManager()
 
 
-@pytest.mark.parametrize(("kind", "name"), [("mailchimp", "Mailchimp"), ("meta", "Meta Ads")])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("mailchimp", "Mailchimp"),
+        ("meta", "Meta Ads"),
+        ("shopify", "Shopify"),
+        ("woocommerce", "WooCommerce"),
+        ("database", "Shop database"),
+    ],
+)
 def test_airflow_knows_the_connection_type_and_can_test_it(providers, kind, name):
     hook = providers.hooks[kind]
     assert hook.hook_name == name
     assert hook.connection_testable
+
+
+def test_every_source_that_tests_its_connection_has_a_form(providers):
+    tested = {
+        kind for kind, source in Source.registry.items() if hasattr(source, "test_connection")
+    }
+    assert tested
+    assert tested <= set(providers.hooks)
 
 
 @pytest.mark.parametrize(
@@ -21,11 +40,29 @@ def test_airflow_knows_the_connection_type_and_can_test_it(providers, kind, name
     [
         ("mailchimp", {"list_id", "base_url"}),
         ("meta", {"ad_account_id", "app_id", "app_secret", "base_url"}),
+        ("shopify", {"base_url"}),
+        ("woocommerce", {"base_url"}),
+        ("database", {"dialect", "sslmode", "sslrootcert"}),
     ],
 )
-def test_the_form_asks_for_what_a_destination_needs_and_hides_the_rest(providers, kind, fields):
+def test_the_form_asks_for_what_is_needed(providers, kind, fields):
     widgets = providers.connection_form_widgets
     prefix = f"extra__{kind}__"
     assert {name.removeprefix(prefix) for name in widgets if name.startswith(prefix)} == fields
-    assert "password" in providers.field_behaviours[kind]["relabeling"]
-    assert {"host", "login", "extra"} <= set(providers.field_behaviours[kind]["hidden_fields"])
+    assert "extra" in providers.field_behaviours[kind]["hidden_fields"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "hidden", "named"),
+    [
+        ("mailchimp", {"host", "login", "port", "schema"}, {"password"}),
+        ("meta", {"host", "login", "port", "schema"}, {"password"}),
+        ("shopify", {"login", "port", "schema"}, {"host", "password"}),
+        ("woocommerce", {"port", "schema"}, {"host", "login", "password"}),
+        ("database", set(), {"schema"}),
+    ],
+)
+def test_the_form_hides_the_rest_and_calls_things_by_their_names(providers, kind, hidden, named):
+    behaviour = providers.field_behaviours[kind]
+    assert set(behaviour["hidden_fields"]) == hidden | {"extra"}
+    assert set(behaviour["relabeling"]) == named

@@ -8,11 +8,13 @@ from airflow.serialization.decoders import decode_timetable
 from airflow.serialization.encoders import encode_timetable
 from airflow.timetables.base import TimeRestriction
 
+from regulars_airflow.assets import WEBHOOKS
 from regulars_airflow.schedules import ingest_schedule
 
 
 def first_run(now: datetime) -> datetime:
-    timetable = decode_timetable(encode_timetable(ingest_schedule()))
+    schedule = ingest_schedule()
+    timetable = decode_timetable(encode_timetable(schedule)).timetable
     with time_machine.travel(now, tick=False):
         info = timetable.next_dagrun_info(
             last_automated_data_interval=None,
@@ -32,6 +34,6 @@ def test_the_settings_say_when(monkeypatch: pytest.MonkeyPatch) -> None:
     assert first_run(datetime(2026, 11, 22, tzinfo=UTC)) == datetime(2026, 11, 23, 4, tzinfo=UTC)
 
 
-def test_none_is_only_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_times_it_begins_when_somebody_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REGULARS_INGEST_SCHEDULE", "none")
-    assert ingest_schedule() is None
+    assert ingest_schedule() == [WEBHOOKS]
