@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 INSTALLED := $(VENV)/.installed
+MARIADB := /usr/sbin/mariadbd
 MANIFEST := dbt_project/target/manifest.json
 MODELS := $(shell find dbt_project -path dbt_project/target -prune -o -type f -print)
 
@@ -48,7 +49,10 @@ lint: $(INSTALLED) ## ruff, import-linter, mypy, sqlfluff
 	$(BIN)/mypy
 	REGULARS_WAREHOUSE=:memory: DO_NOT_TRACK=1 $(BIN)/sqlfluff lint dbt_project/models
 
-test: lint $(MANIFEST) ## everything CI runs
+$(MARIADB):
+	@./install-debian-packages
+
+test: lint $(MANIFEST) | $(MARIADB) ## everything CI runs
 	$(BIN)/pytest
 
 bench: $(INSTALLED) ## the side-by-side benchmarks

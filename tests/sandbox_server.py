@@ -34,6 +34,10 @@ class Sandbox:
         """What the SDK's session calls GRAPH; the version follows."""
         return f"{self.url}/meta"
 
+    @property
+    def woocommerce_url(self) -> str:
+        return f"{self.url}/woocommerce/wp-json/wc/v3"
+
     def truth(self, summary: bool = False) -> dict[str, Any]:
         """All the vendors hold; counts only with `summary`."""
         return self._get("/_truth", summary=summary)

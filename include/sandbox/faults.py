@@ -22,9 +22,11 @@ from include.sandbox.answers import dump
 from include.sandbox.mailchimp.problems import CONNECTIONS, problem, problem_with_status
 from include.sandbox.mailchimp.requests import credential
 from include.sandbox.meta.errors import error_with_status
+from include.sandbox.shopify.errors import error_with_status as shopify_error
 from include.sandbox.truth import Truth
+from include.sandbox.woocommerce import requests as woocommerce
 
-VENDORS = ("/mailchimp/", "/meta/")
+VENDORS = ("/mailchimp/", "/meta/", "/shopify/", "/woocommerce/")
 DRIPS = 20
 GATEWAY_PAGE = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
 
@@ -297,7 +299,12 @@ def canned(fault: Fault, path: str) -> Answer:
     """The answer of a `status` rule: its own body, else the vendor's usual one."""
     status = fault.status or 500
     if fault.body is None:
-        vendor = error_with_status if path.startswith("/meta/") else problem_with_status
+        vendors = {
+            "meta": error_with_status,
+            "shopify": shopify_error,
+            "woocommerce": woocommerce.error_with_status,
+        }
+        vendor = vendors.get(path.split("/")[1], problem_with_status)
         response: Response = vendor(status)
     elif isinstance(fault.body, str):
         response = Response(fault.body, status, media_type="text/plain")

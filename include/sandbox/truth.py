@@ -276,7 +276,9 @@ class Truth:
 
     def _create(self) -> None:
         self.connection.executescript(SCHEMA + woocommerce.SCHEMA)
-        if not self.one("SELECT 1 FROM pragma_table_info('meta_batches') WHERE name = 'deliveries'"):
+        if not self.one(
+            "SELECT 1 FROM pragma_table_info('meta_batches') WHERE name = 'deliveries'"
+        ):
             # A file of an earlier release.
             self.connection.execute(
                 "ALTER TABLE meta_batches ADD COLUMN deliveries INTEGER NOT NULL DEFAULT 1"
@@ -337,7 +339,11 @@ class Truth:
 
     def everything(self) -> dict[str, Any]:
         """All that the vendors hold, with the effects each member and audience has felt."""
-        return {"mailchimp": self._mailchimp(), "meta": self._meta()}
+        return {
+            "mailchimp": self._mailchimp(),
+            "meta": self._meta(),
+            "shopify": self._shopify(),
+        }
 
     def _mailchimp(self) -> dict[str, Any]:
         tags: dict[int, list[str]] = {}
@@ -417,6 +423,27 @@ class Truth:
         }
         return {"accounts": accounts, "audiences": audiences, "batches": batches}
 
+    def _shopify(self) -> dict[str, Any]:
+        records: dict[str, dict[str, Any]] = {"orders": {}, "customers": {}, "products": {}}
+        for row in self.all("SELECT * FROM shopify_records ORDER BY kind, id"):
+            document = json.loads(row["document"]) | {"updated_at": row["updated_at"]}
+            records[f"{row['kind'].lower()}s"][str(row["id"])] = document
+        deletions = [dict(row) for row in self.all("SELECT * FROM shopify_events ORDER BY id")]
+        return {**records, "deletions": deletions}
+
+    def shopify_counts(self) -> dict[str, int]:
+        """How many records of each kind the shop has, and how many were deleted."""
+        counted = self.remembered(
+            "SELECT kind, count(*) AS records FROM shopify_records GROUP BY kind"
+        )
+        found = {row["kind"]: row["records"] for row in counted}
+        return {
+            "orders": found.get("Order", 0),
+            "customers": found.get("Customer", 0),
+            "products": found.get("Product", 0),
+            "deletions": self.count("SELECT count(*) FROM shopify_events"),
+        }
+
     def summary(self) -> dict[str, Any]:
         """Counts only: members by status, effects, tag and audience sizes, calls."""
         lists = {
@@ -463,6 +490,7 @@ class Truth:
         return {
             "mailchimp": {"lists": lists},
             "meta": {"audiences": audiences},
+            "shopify": self.shopify_counts(),
             "calls": self.count("SELECT count(*) FROM calls"),
         }
 

@@ -20,7 +20,7 @@ SECRET = "3e5f0a-us1"
 )
 def test_a_connection_is_read_in_both_of_airflows_forms(text: str):
     found = read_connection("mailchimp_default", {"AIRFLOW_CONN_MAILCHIMP_DEFAULT": text})
-    assert found == Credentials(SECRET, extra={"list_id": "abc"})
+    assert found == Credentials(SECRET, kind="http", extra={"list_id": "abc"})
 
 
 def test_a_missing_connection_names_its_variable():
