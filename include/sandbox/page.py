@@ -15,6 +15,8 @@ from starlette.responses import HTMLResponse
 from include.sandbox.faults import Gate
 from include.sandbox.mailchimp.contacts import Lists
 from include.sandbox.meta.audiences import Audiences
+from include.sandbox.shopify.resources import order_resource
+from include.sandbox.shopify.shop import Shop
 from include.sandbox.truth import STATUSES, Truth
 
 MEMBERS_A_PAGE = 15
@@ -22,6 +24,7 @@ SEARCHED = 100_000
 TAGS_SHOWN = 50
 CALLS_SHOWN = 15
 UPLOADS_SHOWN = 10
+ORDERS_SHOWN = 10
 
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).with_name("templates")),
@@ -94,6 +97,9 @@ def create_router(truth: Truth, gate: Gate) -> APIRouter:
                 """,
                 (UPLOADS_SHOWN,),
             ),
+            "shop": Shop(truth).settings(),
+            "shop_counts": truth.shopify_counts(),
+            "shop_orders": shop_orders(truth),
             "calls": truth.all("SELECT * FROM calls ORDER BY seq DESC LIMIT ?", (CALLS_SHOWN,)),
             "call_count": truth.all("SELECT coalesce(max(seq), 0) FROM calls")[0][0],
             "faults": gate.faults,
@@ -175,6 +181,20 @@ def find_by_address(
             "offset": offset,
         },
     )
+
+
+def shop_orders(truth: Truth) -> list[dict[str, Any]]:
+    """The orders that changed last, as the shop's admin lists them."""
+    rows = truth.all(
+        """
+        SELECT * FROM shopify_records WHERE kind = 'Order'
+        ORDER BY updated_at DESC, id DESC LIMIT ?
+        """,
+        (ORDERS_SHOWN,),
+    )
+    shop = Shop(truth)
+    currency = shop.settings().currency
+    return [order_resource(shop.parse(row), row["updated_at"], currency) for row in rows]
 
 
 def audience_table(truth: Truth, audiences: Audiences) -> list[dict[str, Any]]:
