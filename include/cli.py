@@ -27,7 +27,7 @@ from include.quality.gate import audience_gate, raw_gate
 from include.quarantine import Quarantine
 from include.settings import Settings, load_settings
 from include.sources.base import Window
-from include.sources.declarations import load_sources
+from include.sources.declarations import sources_with_rows
 from include.store import Store
 
 app = typer.Typer(
@@ -99,7 +99,7 @@ def quarantine(
 def build(as_of: AsOf = None) -> None:
     """Judge what has landed, build and test the models, judge what was built."""
     settings = _settings(as_of)
-    report = raw_gate(settings, settings.day(), list(load_sources(settings)))
+    report = raw_gate(settings, settings.day(), sources_with_rows(settings))
     progress.print(f"raw gate: {report.verdict} ({report.page_path})")
     run_dbt(settings, BUILD, settings.day())
     report = audience_gate(settings, settings.day(), list(load_audiences()))

@@ -48,3 +48,8 @@
 {% macro default__add_days(day, days) -%}
     ({{ day }} + cast({{ days }} as integer))
 {%- endmacro %}
+
+{#- An instant so many hours later. -#}
+{% macro default__add_hours(instant, hours) -%}
+    ({{ instant }} + to_hours({{ hours }}))
+{%- endmacro %}

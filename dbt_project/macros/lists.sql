@@ -27,3 +27,21 @@
 {% macro default__starts_with_any(value, list) -%}
     coalesce(len(list_filter({{ list }}, lambda prefix: starts_with({{ value }}, prefix))) > 0, false)
 {%- endmacro %}
+
+{#- In a select: one row per element of a list, none for an empty or missing one. -#}
+{% macro each_element(list) -%}
+    {{ return(adapter.dispatch('each_element')(list)) }}
+{%- endmacro %}
+
+{% macro default__each_element(list) -%}
+    unnest({{ list }})
+{%- endmacro %}
+
+{#- What follows the last separator in a text; the whole text, if there is none. -#}
+{% macro last_part(text, separator) -%}
+    {{ return(adapter.dispatch('last_part')(text, separator)) }}
+{%- endmacro %}
+
+{% macro default__last_part(text, separator) -%}
+    split_part({{ text }}, '{{ separator }}', -1)
+{%- endmacro %}

@@ -2,3 +2,14 @@
 {% macro md5_uuid(text) -%}
     cast(md5({{ text }}) as uuid)
 {%- endmacro %}
+
+{#- What a person is known by, as a 128-bit value that can be told to analysts; the kind keeps a
+    telephone number and a platform's id apart. Null for null. -#}
+{% macro identifier_key(kind, value) -%}
+    {{ md5_uuid("'" ~ kind ~ ":' || " ~ value) }}
+{%- endmacro %}
+
+{#- A 128-bit value as 32 hexadecimal digits. -#}
+{% macro hex_digits(value) -%}
+    replace(cast({{ value }} as varchar), '-', '')
+{%- endmacro %}

@@ -16,6 +16,12 @@ held_out as (
 
     select * from {{ ref('held_out') }}
 
+),
+
+suppressions as (
+
+    select * from {{ ref('int_suppressions') }}
+
 )
 
 select
@@ -33,9 +39,13 @@ left join held_out
         memberships.audience = held_out.audience
         and memberships.customer_id = held_out.customer_id
 
+left join suppressions
+    on memberships.customer_id = suppressions.customer_id
+
 where
     contacts.customer_id is null
     or contacts.suppressed_reason is not null
+    or suppressions.customer_id is not null
     or held_out.customer_id is not null
     or coalesce(contacts.email, contacts.phone) is null
     or (memberships.channel = 'mailchimp' and not contacts.has_email_consent)

@@ -207,6 +207,11 @@ class Source(ABC):
         return TABLES[self.options.grain]
 
     @property
+    def may_be_empty(self) -> bool:
+        """Whether nothing at all is no sign of a fault: nobody need have withdrawn or answered."""
+        return self.options.grain in ("consent", "survey_answer", "ad_spend", "erasure_request")
+
+    @property
     def session_time_zone(self) -> str:
         """The zone that times without an offset are meant in."""
         return str(self.options.time_zone)

@@ -38,6 +38,11 @@ def load_sources(
     return sources
 
 
+def sources_with_rows(settings: Settings) -> list[str]:
+    """The names of the sources that a gate must find rows of."""
+    return [name for name, source in load_sources(settings).items() if not source.may_be_empty]
+
+
 def _entries(file: Path) -> list[object]:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))

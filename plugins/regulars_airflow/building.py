@@ -11,7 +11,7 @@ from include import publishing
 from include.activation.audiences import load_audiences
 from include.quality import gate
 from include.settings import load_settings
-from include.sources.declarations import load_sources
+from include.sources.declarations import sources_with_rows
 from include.store import Store
 from regulars_airflow.assets import AUDIENCES
 
@@ -19,7 +19,7 @@ from regulars_airflow.assets import AUDIENCES
 def raw_gate(day: str) -> str:
     """Judge what has landed; returns the verdict. Raises `GateFailed`."""
     settings = load_settings()
-    return gate.raw_gate(settings, date.fromisoformat(day), [*load_sources(settings)]).verdict
+    return gate.raw_gate(settings, date.fromisoformat(day), sources_with_rows(settings)).verdict
 
 
 def audience_gate(day: str) -> str:

@@ -37,7 +37,7 @@ class Warehouse:
         self.connection = duckdb.connect()
         self.connection.execute(
             "attach ':memory:' as warehouse; use warehouse;"
-            "create schema marts; create schema intermediate"
+            "create schema marts; create schema intermediate; create schema staging"
         )
 
     def make(self, table: str, rows: pd.DataFrame) -> None:
@@ -51,4 +51,6 @@ class Warehouse:
 
 
 def _located(table: str) -> str:
-    return f"{'intermediate' if table.startswith('int_') else 'marts'}.{table}"
+    if table.startswith("int_"):
+        return f"intermediate.{table}"
+    return f"{'staging' if table == 'unlinkable_addresses' else 'marts'}.{table}"

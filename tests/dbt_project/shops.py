@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -9,8 +13,9 @@ from typing import Any
 
 import duckdb
 
-from include.dbt import run_dbt
+from include.dbt import dbt_environment, dbt_vars
 from include.settings import PROJECT, Settings
+from include.sources.documents import ORDER
 
 RAW = (PROJECT / "include/sql/raw_tables.sql").read_text()
 AS_OF = date(2026, 1, 31)
@@ -53,15 +58,45 @@ class Shop:
                 rows,
             )
 
-    def build(self, *arguments: str, as_of: date = AS_OF) -> None:
+    def place(self, orders: Sequence[dict[str, Any]]) -> None:
+        """Add orders as documents; an order's defaults are a paid one of one lamp for 10."""
+        defaults = {
+            "source": "shop",
+            "ordered_date": "2026-01-15",
+            "currency": "EUR",
+            "payment_status": "paid",
+            "lines": [line()],
+            "refunds": [],
+            "payments": [],
+        }
+        file = self.settings.home / "orders.jsonl"
+        rows = [defaults | order for order in orders]
+        for row in rows:
+            row.setdefault("ordered_at", f"{row['ordered_date']} 12:00:00")
+            row["updated_at"] = row["ordered_at"]
+        file.write_text("\n".join(json.dumps(row) for row in rows))
+        columns = {"source": "VARCHAR", "email_key": "VARCHAR", "phone_key": "VARCHAR"} | ORDER
+        with duckdb.connect(str(self.settings.warehouse_path)) as warehouse:
+            warehouse.read_json(str(file), columns=columns).create_view("placed")
+            warehouse.execute("insert into raw.orders by name from placed; drop view placed")
+
+    def build(self, *arguments: str, as_of: date = AS_OF, **variables: Any) -> None:
         """`dbt build` without the unit tests, which have a run of their own."""
-        run_dbt(
-            self.settings,
-            ["--quiet", "build", "--exclude-resource-type", "unit_test", *arguments],
-            as_of,
+        command = ["build", "--exclude-resource-type", "unit_test", *arguments]
+        command += ["--vars", json.dumps(dbt_vars(as_of) | variables)]
+        subprocess.run(
+            [Path(sys.executable).with_name("dbt"), "--quiet", *command],
+            env=os.environ | dbt_environment(self.settings),
+            check=True,
         )
 
     def read(self, query: str) -> list[tuple[Any, ...]]:
         """The rows a query finds."""
         with duckdb.connect(str(self.settings.warehouse_path), read_only=True) as warehouse:
             return warehouse.execute(query).fetchall()
+
+
+def line(number: int = 1, **others: Any) -> dict[str, Any]:
+    """A line of an order document: one lamp for 10."""
+    lamp = {"sku": "lamp", "quantity": 1, "unit_price": 10, "gross_amount": 10}
+    return {"line_id": str(number), "discount_amount": 0} | lamp | others

@@ -111,6 +111,8 @@ def test_a_cancellation_takes_back_the_latest_purchases_still_held(models, movem
         }
     )
     lines["net_amount"] = lines["quantity"] * lines["unit_price"]
+    lines["order_currency_net_amount"] = lines["net_amount"]
+    lines["margin_amount"] = lines["net_amount"] / 2
     warehouse = models.warehouse()
     warehouse.make("order_lines", lines)
     allocations = warehouse.build("int_refund_allocations")
@@ -129,6 +131,8 @@ def test_a_cancellation_takes_back_the_latest_purchases_still_held(models, movem
     for row in allocations:
         assert int(row["order_id"][5:]) < int(row["cancellation_order_id"][5:])
         assert float(row["refunded_amount"]) == float(row["quantity"]) * 2.5
+        assert float(row["order_currency_refunded_amount"]) == float(row["refunded_amount"])
+        assert float(row["refunded_margin_amount"]) == float(row["quantity"]) * 1.25
         found[row["order_id"]] += int(row["quantity"])
         by_cancellation[row["cancellation_order_id"]] += int(row["quantity"])
     assert found == taken_back

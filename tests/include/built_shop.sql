@@ -78,3 +78,12 @@ select date '2026-01-01' as month, 200 as orders;
 
 create view audiences.vips as from marts.customers;
 create view audiences.lapsed_buyers as from marts.customers;
+
+create table marts.customer_identities as
+select 'platform_id' as identifier_kind, customer_id as identifier, customer_id
+from marts.customers;
+
+create table marts.consents as
+select customer_id, channel, 'granted' as state
+from marts.customers
+cross join (values ('email'), ('ads')) as channels(channel);

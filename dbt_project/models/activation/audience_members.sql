@@ -33,22 +33,45 @@ previous_members as (
 
 ),
 
+former_ids as (
+
+    {{ former_customer_ids() }}
+
+),
+
+-- Who became one customer has been in since the first of them entered.
+previous_members_by_customer as (
+
+    select
+        previous_members.audience,
+        coalesce(former_ids.customer_id, previous_members.customer_id) as customer_id,
+        min(previous_members.entered_at) as entered_at
+
+    from previous_members
+
+    left join former_ids
+        on previous_members.customer_id = former_ids.former_id
+
+    group by 1, 2
+
+),
+
 final as (
 
     select
         members.audience,
         members.customer_id,
         -- A previous build may have been for a later day: nobody entered after today.
-        least(previous_members.entered_at, cast({{ as_of() }} as timestamp)) as entered_at,
+        least(previous.entered_at, cast({{ as_of() }} as timestamp)) as entered_at,
         {{ json_text('members.member', 'reason') }} as reason,
         {{ without_keys('members.member', ['customer_id', 'reason']) }} as payload
 
     from members
 
-    left join previous_members
+    left join previous_members_by_customer as previous
         on
-            members.audience = previous_members.audience
-            and members.customer_id = previous_members.customer_id
+            members.audience = previous.audience
+            and members.customer_id = previous.customer_id
 
 )
 

@@ -14,6 +14,12 @@ contacts as (
 
 ),
 
+suppressions as (
+
+    select * from {{ ref('int_suppressions') }}
+
+),
+
 payloads as (
 
     {%- for audience in var('audiences') %}
@@ -71,7 +77,13 @@ final as (
             payloads.audience = held_out.audience
             and payloads.customer_id = held_out.customer_id
 
-    where held_out.customer_id is null
+    -- Asked last, and of the list itself: nothing before this can let anybody through.
+    left join suppressions
+        on payloads.customer_id = suppressions.customer_id
+
+    where
+        held_out.customer_id is null
+        and suppressions.customer_id is null
 
 )
 

@@ -37,8 +37,15 @@ shares as (
 previously_held_out as (
 
     {{ previous_build(
-        has_previous_build(), {'audience': 'varchar', 'customer_id': 'varchar', 'since': 'date'}
+        has_previous_build(),
+        {'audience': 'varchar', 'customer_id': 'varchar', 'assigned_id': 'varchar', 'since': 'date'}
     ) }}
+
+),
+
+former_ids as (
+
+    {{ former_customer_ids() }}
 
 ),
 
@@ -47,16 +54,21 @@ candidates as (
     select
         audience,
         customer_id,
+        customer_id as assigned_id,
         {{ as_of() }} as since
     from assignments
 
     union all
 
+    -- Under another id it is still the same person, so the bucket stays that of the first one.
     select
-        audience,
-        customer_id,
-        since
+        previously_held_out.audience,
+        coalesce(former_ids.customer_id, previously_held_out.customer_id) as customer_id,
+        coalesce(previously_held_out.assigned_id, previously_held_out.customer_id) as assigned_id,
+        previously_held_out.since
     from previously_held_out
+    left join former_ids
+        on previously_held_out.customer_id = former_ids.former_id
 
 ),
 
@@ -65,6 +77,7 @@ final as (
     select
         candidates.audience,
         candidates.customer_id,
+        min(candidates.assigned_id) as assigned_id,
         least(min(candidates.since), {{ as_of() }}) as since
 
     from candidates
@@ -77,7 +90,7 @@ final as (
         on candidates.customer_id = customers.customer_id
 
     where
-        {{ stable_bucket('candidates.audience', 'candidates.customer_id') }}
+        {{ stable_bucket('candidates.audience', 'candidates.assigned_id') }}
         < shares.holdout_percent
 
     group by 1, 2

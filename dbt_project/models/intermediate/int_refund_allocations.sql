@@ -43,6 +43,8 @@ movements as (
         lines.line_number,
         lines.line_kind,
         lines.net_amount,
+        lines.margin_amount,
+        lines.order_currency_net_amount,
         abs(lines.quantity) as quantity,
         -- The latest first; at one instant a cancellation may still take the purchase back.
         row_number() over (
@@ -136,6 +138,8 @@ matches as (
         cancellations.order_id as cancellation_order_id,
         cancellations.sku,
         cancellations.net_amount,
+        cancellations.margin_amount,
+        cancellations.order_currency_net_amount,
         cancellations.quantity as cancelled_quantity,
         least(purchases_taken_back.taken_back_to, cancellations.cancelled_to)
         - greatest(purchases_taken_back.taken_back_from, cancellations.cancelled_from)
@@ -162,7 +166,13 @@ final as (
         sku,
         cast(sum(quantity) as decimal(18, 4)) as quantity,
         cast(sum(round(-net_amount * quantity / cancelled_quantity, 4)) as decimal(18, 4))
-            as refunded_amount
+            as refunded_amount,
+        cast(sum(round(-margin_amount * quantity / cancelled_quantity, 4)) as decimal(18, 4))
+            as refunded_margin_amount,
+        cast(
+            sum(round(-order_currency_net_amount * quantity / cancelled_quantity, 4))
+            as decimal(18, 4)
+        ) as order_currency_refunded_amount
 
     from matches
 

@@ -6,21 +6,163 @@ contacts as (
 
 ),
 
+lines as (
+
+    select * from {{ ref('stg_shop__order_lines') }}
+
+    where
+        email is not null
+        or phone is not null
+
+),
+
+orders as (
+
+    select * from {{ ref('stg_shop__orders') }}
+
+    where
+        excluded_by is null
+        and (email is not null or phone is not null)
+
+),
+
+changes as (
+
+    select * from {{ ref('stg_shop__consents') }}
+
+    where
+        email is not null
+        or phone is not null
+
+),
+
+identities as (
+
+    select * from {{ ref('dim_customer_identities') }}
+
+),
+
+consents as (
+
+    select * from {{ ref('dim_consents') }}
+
+),
+
+suppressions as (
+
+    select * from {{ ref('int_suppressions') }}
+
+),
+
+-- What a source keeps of its contacts counts for more than what somebody typed in at an order.
+statements as (
+
+    select
+        2 as authority,
+        source,
+        updated_at as told_at,
+        customer_id,
+        email_key,
+        phone_key,
+        email,
+        phone,
+        first_name,
+        last_name,
+        country,
+        language
+    from contacts
+
+    union all
+
+    select
+        1 as authority,
+        source,
+        ordered_at as told_at,
+        customer_id,
+        email_key,
+        phone_key,
+        email,
+        phone,
+        first_name,
+        last_name,
+        country,
+        null as language
+    from orders
+
+    union all
+
+    select
+        1 as authority,
+        source,
+        ordered_at as told_at,
+        customer_id,
+        email_key,
+        phone_key,
+        email,
+        phone,
+        null as first_name,
+        null as last_name,
+        country,
+        null as language
+    from lines
+
+    union all
+
+    select
+        1 as authority,
+        source,
+        changed_at as told_at,
+        customer_id,
+        email_key,
+        phone_key,
+        email,
+        phone,
+        null as first_name,
+        null as last_name,
+        null as country,
+        null as language
+    from changes
+
+),
+
+statements_of_customers as (
+
+    select
+        statements.* exclude (customer_id),
+        statements.customer_id as account_id,
+        {{ resolved_customer_id('statements') }} as customer_id
+
+    from statements
+
+    {{ identity_joins('statements') }}
+
+),
+
 versions as (
 
     select
         *,
         row_number() over (
-            partition by customer_id order by updated_at nulls first, source
+            partition by customer_id
+            order by
+                authority asc,
+                told_at asc nulls first,
+                source asc,
+                account_id asc nulls first,
+                email asc nulls first,
+                phone asc nulls first,
+                last_name asc nulls first,
+                first_name asc nulls first
         ) as version_number
 
-    from contacts
+    from statements_of_customers
+
+    where customer_id is not null
 
 ),
 
--- Several sources may speak about one customer: the newest that says anything about a field is
--- believed, but a suppression is never lifted by another source's silence.
-final as (
+-- The newest statement that says anything about a field is believed.
+addresses as (
 
     select
         customer_id,
@@ -29,16 +171,72 @@ final as (
         arg_max(first_name, version_number) as first_name,
         arg_max(last_name, version_number) as last_name,
         arg_max(country, version_number) as country,
-        arg_max(language, version_number) as language,
-        coalesce(arg_max(has_email_consent, version_number), false) as has_email_consent,
-        coalesce(arg_max(has_ads_consent, version_number), false) as has_ads_consent,
-        arg_max(consent_at, version_number) as consent_at,
-        arg_max(consent_source, version_number) as consent_source,
-        arg_max(suppressed_reason, version_number) as suppressed_reason
+        arg_max(language, version_number) as language
 
     from versions
 
     group by customer_id
+
+),
+
+permissions as (
+
+    select
+        customer_id,
+        bool_or(channel = 'email' and is_granted) as has_email_consent,
+        bool_or(channel = 'ads' and is_granted) as has_ads_consent,
+        bool_or(channel = 'sms' and is_granted) as has_sms_consent,
+        max(changed_at) as consent_at,
+        arg_max(consent_source, coalesce(cast(changed_at as varchar), '') || channel)
+            as consent_source
+
+    from consents
+
+    group by customer_id
+
+),
+
+people as (
+
+    select customer_id from addresses
+
+    union
+
+    select customer_id from permissions
+
+    union
+
+    select customer_id from suppressions
+
+),
+
+final as (
+
+    select
+        people.customer_id,
+        addresses.email,
+        addresses.phone,
+        addresses.first_name,
+        addresses.last_name,
+        addresses.country,
+        addresses.language,
+        coalesce(permissions.has_email_consent, false) as has_email_consent,
+        coalesce(permissions.has_ads_consent, false) as has_ads_consent,
+        coalesce(permissions.has_sms_consent, false) as has_sms_consent,
+        permissions.consent_at,
+        permissions.consent_source,
+        suppressions.suppressed_reason
+
+    from people
+
+    left join addresses
+        on people.customer_id = addresses.customer_id
+
+    left join permissions
+        on people.customer_id = permissions.customer_id
+
+    left join suppressions
+        on people.customer_id = suppressions.customer_id
 
 )
 

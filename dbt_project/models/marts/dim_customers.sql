@@ -64,7 +64,8 @@ joined as (
         coalesce(scores.is_lapsed, false) as is_lapsed,
         coalesce(profiles.country, contacts.country) as country,
         coalesce(contacts.has_email_consent, false) as has_email_consent,
-        coalesce(contacts.has_ads_consent, false) as has_ads_consent
+        coalesce(contacts.has_ads_consent, false) as has_ads_consent,
+        coalesce(contacts.has_sms_consent, false) as has_sms_consent
 
     from customers
 
@@ -136,6 +137,7 @@ final as (
         country,
         has_email_consent,
         has_ads_consent,
+        has_sms_consent,
         suppressed_reason
 
     from joined

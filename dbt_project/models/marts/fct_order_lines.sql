@@ -2,7 +2,7 @@ with
 
 lines as (
 
-    select * from {{ ref('stg_shop__order_lines') }}
+    select * from {{ ref('int_order_lines') }}
 
 ),
 
@@ -33,6 +33,24 @@ final as (
         lines.discount_amount,
         cast(lines.gross_amount - lines.discount_amount as decimal(18, 4)) as net_amount,
         lines.currency,
+        cast(
+            lines.gross_amount
+            - lines.discount_amount
+            - case
+                when lines.sku is null and lines.line_kind = 'return' then 0
+                when coalesce(products.currency, lines.order_currency) = lines.order_currency
+                    then
+                        round(
+                            cast(lines.quantity * products.unit_cost as decimal(18, 4))
+                            * lines.exchange_rate,
+                            4
+                        )
+            end
+            as decimal(18, 4)
+        ) as margin_amount,
+        lines.order_currency_net_amount,
+        lines.order_currency,
+        lines.exchange_rate,
         lines.country
 
     from lines

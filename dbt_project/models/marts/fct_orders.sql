@@ -12,19 +12,41 @@ allocations as (
 
 ),
 
+documents as (
+
+    select * from {{ ref('stg_shop__orders') }}
+
+),
+
+payments as (
+
+    select * from {{ ref('stg_shop__payments') }}
+
+),
+
+refunds as (
+
+    select * from {{ ref('stg_shop__refunds') }}
+
+),
+
 -- What an allocation adds to the original order it takes off the cancellation.
 moved_refunds as (
 
     select
         order_id,
-        refunded_amount
+        refunded_amount,
+        refunded_margin_amount,
+        order_currency_refunded_amount
     from allocations
 
     union all
 
     select
         cancellation_order_id as order_id,
-        -refunded_amount as refunded_amount
+        -refunded_amount as refunded_amount,
+        -refunded_margin_amount as refunded_margin_amount,
+        -order_currency_refunded_amount as order_currency_refunded_amount
     from allocations
 
 ),
@@ -33,7 +55,9 @@ moved_refunds_by_order as (
 
     select
         order_id,
-        sum(refunded_amount) as refunded_amount
+        sum(refunded_amount) as refunded_amount,
+        sum(refunded_margin_amount) as refunded_margin_amount,
+        sum(order_currency_refunded_amount) as order_currency_refunded_amount
 
     from moved_refunds
 
@@ -50,16 +74,79 @@ order_totals as (
         min(ordered_at) as ordered_at,
         min(ordered_date) as ordered_date,
         max(currency) as currency,
+        max(order_currency) as order_currency,
+        max(exchange_rate) as exchange_rate,
         max(country) as country,
         count(*) as line_count,
         sum(case when line_kind = 'sale' then gross_amount else 0 end) as gross_amount,
         sum(case when line_kind = 'sale' then discount_amount else 0 end) as discount_amount,
         sum(case when line_kind = 'sale' then 0 else -net_amount end) as refunded_amount,
+        sum(order_currency_net_amount) as order_currency_net_amount,
+        sum(case when line_kind = 'sale' then 0 else -order_currency_net_amount end)
+            as order_currency_refunded_amount,
+        -- One line of unknown cost makes the order's margin unknown.
+        case when count(margin_amount) = count(*) then sum(margin_amount) end as margin_amount,
         bool_or(line_kind = 'sale') as has_sales
 
     from lines
 
     group by order_id
+
+),
+
+payments_by_order as (
+
+    select
+        order_id,
+        sum(received_amount) as paid_amount,
+        bool_and(currency = order_currency) as is_in_order_currency
+
+    from payments
+
+    group by order_id
+
+),
+
+shipping_refunds as (
+
+    select
+        order_id,
+        sum(amount) as shipping_refunded_amount
+
+    from refunds
+
+    where excluded_by = 'shipping_refund'
+
+    group by order_id
+
+),
+
+-- What documents alone tell of an order as a whole, in the order's currency.
+documents_with_payments as (
+
+    select
+        documents.order_id,
+        documents.payment_status,
+        documents.tax_amount,
+        documents.shipping_amount,
+        coalesce(shipping_refunds.shipping_refunded_amount, 0) as shipping_refunded_amount,
+        case
+            when payments_by_order.order_id is not null
+                then
+                    case
+                        when payments_by_order.is_in_order_currency
+                            then payments_by_order.paid_amount
+                    end
+            when documents.payments is not null then 0
+        end as paid_amount
+
+    from documents
+
+    left join payments_by_order
+        on documents.order_id = payments_by_order.order_id
+
+    left join shipping_refunds
+        on documents.order_id = shipping_refunds.order_id
 
 ),
 
@@ -72,23 +159,54 @@ orders as (
         order_totals.ordered_at,
         order_totals.ordered_date,
         order_totals.currency,
+        order_totals.order_currency,
+        order_totals.exchange_rate,
         order_totals.country,
         order_totals.line_count,
         order_totals.has_sales,
+        documents.payment_status,
         cast(order_totals.gross_amount as decimal(18, 4)) as gross_amount,
         cast(order_totals.discount_amount as decimal(18, 4)) as discount_amount,
         cast(
             order_totals.refunded_amount + coalesce(moved_refunds_by_order.refunded_amount, 0)
             as decimal(18, 4)
-        ) as refunded_amount
+        ) as refunded_amount,
+        cast(
+            order_totals.order_currency_net_amount
+            - coalesce(moved_refunds_by_order.order_currency_refunded_amount, 0)
+            as decimal(18, 4)
+        ) as order_currency_net_amount,
+        cast(
+            order_totals.order_currency_refunded_amount
+            + coalesce(moved_refunds_by_order.order_currency_refunded_amount, 0)
+            as decimal(18, 4)
+        ) as order_currency_refunded_amount,
+        cast(
+            order_totals.margin_amount - coalesce(moved_refunds_by_order.refunded_margin_amount, 0)
+            as decimal(18, 4)
+        ) as margin_amount,
+        cast(round(documents.tax_amount * order_totals.exchange_rate, 4) as decimal(18, 4))
+            as tax_amount,
+        cast(round(documents.shipping_amount * order_totals.exchange_rate, 4) as decimal(18, 4))
+            as shipping_amount,
+        cast(
+            round(documents.shipping_refunded_amount * order_totals.exchange_rate, 4)
+            as decimal(18, 4)
+        ) as shipping_refunded_amount,
+        cast(round(documents.paid_amount * order_totals.exchange_rate, 4) as decimal(18, 4))
+            as paid_amount
 
     from order_totals
 
     left join moved_refunds_by_order
         on order_totals.order_id = moved_refunds_by_order.order_id
 
+    left join documents_with_payments as documents
+        on order_totals.order_id = documents.order_id
+
 ),
 
+-- Whether all was given back is asked in the order's own currency: rates move between the days.
 orders_with_state as (
 
     select
@@ -96,8 +214,10 @@ orders_with_state as (
         cast(gross_amount - discount_amount - refunded_amount as decimal(18, 4)) as net_amount,
         not has_sales as is_refund_only,
         has_sales
-        and refunded_amount > 0
-        and refunded_amount >= gross_amount - discount_amount as is_cancelled
+        and order_currency_refunded_amount > 0
+        and order_currency_net_amount <= 0 as is_cancelled,
+        has_sales
+        and order_currency_net_amount < 0 as is_over_refunded
 
     from orders
 
@@ -120,12 +240,23 @@ final as (
         discount_amount,
         refunded_amount,
         net_amount,
+        margin_amount,
+        tax_amount,
+        shipping_amount,
+        shipping_refunded_amount,
+        paid_amount,
         currency,
+        order_currency_refunded_amount,
+        order_currency_net_amount,
+        order_currency,
+        exchange_rate,
         country,
         line_count,
+        payment_status,
         not is_cancelled and not is_refund_only as is_counted,
         is_cancelled,
         is_refund_only,
+        is_over_refunded,
         customer_id is not null
         and not is_cancelled
         and not is_refund_only

@@ -154,4 +154,88 @@ EXPECTATIONS = [
         notes="Look at the export that wrote it; the freshness of the source tells whether it "
         "hurts.",
     ),
+    ExpectColumnValuesToBeBetween(
+        column="incomplete_order_share",
+        max_value=0,
+        severity="critical",
+        description="Every order document has its instant, day and currency.",
+        notes="Look at the source's answers: a field was renamed or is empty.",
+    ),
+    ExpectColumnValuesToBeBetween(
+        column="unknown_status_share",
+        max_value=0,
+        severity="critical",
+        description="Every order document has a payment status that we know.",
+        notes="The source's own states have changed: extend how it translates them, or orders "
+        "silently stop counting.",
+    ),
+    ExpectColumnValuesToBeBetween(
+        column="order_count_change",
+        min_value=-0.2,
+        severity="critical",
+        description="No source loses a fifth of its order documents.",
+        notes="Landed orders do not vanish by themselves: the raw tables were changed. Restore "
+        "them, or reload the source.",
+    ),
+    ExpectColumnValuesToBeBetween(
+        column="order_count_change",
+        min_value=-0.01,
+        severity="warning",
+        description="No source loses a hundredth of its order documents.",
+        notes="Accept after an erasure or a deliberate correction of history.",
+    ),
+    ExpectColumnValuesToBeBetween(
+        column="paid_order_share_change",
+        min_value=-0.1,
+        max_value=0.1,
+        severity="warning",
+        description="The share of paid orders does not move by ten points.",
+        notes="A payment state may have changed its meaning; look at the newest orders.",
+    ),
+    ExpectColumnValuesToBeBetween(
+        column="cancelled_order_share_change",
+        max_value=0.1,
+        severity="warning",
+        description="The share of cancelled orders does not rise by ten points.",
+        notes="Cancelled orders do not count: look whether so many really were cancelled.",
+    ),
+    ExpectColumnValuesToBeBetween(
+        column="median_order_sum_change",
+        min_value=-0.8,
+        max_value=4,
+        severity="critical",
+        description="The usual order total is of the same size as in the last snapshot.",
+        notes="Amounts may have changed their unit (cents for euros) or currency in the whole "
+        "history: look at the source's mapping before anything is built.",
+    ),
+    ExpectColumnValuesToBeBetween(
+        column="week_status_ratio",
+        max_value=0.6,
+        severity="warning",
+        description="This week's orders are in the same states as the quarter's before.",
+        notes="Some states of recent orders differ, since many are still open; most of them do "
+        "not. Look whether the field still means what it did.",
+    ),
+    ExpectColumnValuesToBeBetween(
+        column="order_without_address_share_change",
+        max_value=0.2,
+        severity="warning",
+        description="The share of orders without address and telephone does not rise by a fifth.",
+        notes="Look at the permissions of the connection: without them the source hides who "
+        "ordered.",
+    ),
+    ExpectColumnValuesToBeBetween(
+        column="future_order_count",
+        max_value=0,
+        severity="info",
+        description="No order document lies in the future.",
+        notes="Look at the source's time_zone in sources.yml and at its clock.",
+    ),
+    ExpectColumnValuesToBeBetween(
+        column="order_currency_count",
+        max_value=1,
+        severity="info",
+        description="The order documents of a source are in one currency.",
+        notes="Set the var reporting_currency and load exchange rates.",
+    ),
 ]

@@ -27,12 +27,23 @@ LINES = """
 """
 
 
+DOCUMENTS = """
+    insert into raw.orders by name
+    select 'web' as source, 'web:' || i as order_id, 'web:1' as customer_id,
+        date '2026-01-31' - (i % 60)::integer as ordered_date,
+        timestamp '2026-01-31' - to_days((i % 60)::integer) as ordered_at, 'EUR' as currency,
+        case when i % 10 = 0 then 'refunded' else 'paid' end as payment_status,
+        10 as total_amount, timestamp '2026-01-31' as updated_at
+    from range(600) as orders(i);
+"""
+
+
 @pytest.fixture(scope="module")
 def built_home(tmp_path_factory):
     home = tmp_path_factory.mktemp("built") / "home"
     with visit(settings_for(home)) as warehouse:
         warehouse.run("raw_tables")
-    change(settings_for(home), LINES + SHOP)
+    change(settings_for(home), LINES + DOCUMENTS + SHOP)
     return home
 
 
@@ -40,7 +51,7 @@ def built_home(tmp_path_factory):
 def published_home(built_home, tmp_path_factory):
     home = tmp_path_factory.mktemp("published") / "home"
     shutil.copytree(built_home, home)
-    raw_gate(settings_for(home), AS_OF, ["shop"])
+    raw_gate(settings_for(home), AS_OF, ["shop", "web"])
     audience_gate(settings_for(home), AS_OF, AUDIENCES)
     publish(settings_for(home), AS_OF)
     return home
@@ -205,6 +216,35 @@ def test_a_source_that_loses_landed_orders_is_refused(published):
     change(published, "delete from raw.order_lines where hash(order_id) % 2 = 0")
     with pytest.raises(GateFailed, match="order_line_count_change"):
         raw_gate(published, AS_OF, ["shop"])
+
+
+CHANGED_MEANINGS = {
+    "median_order_sum_change": "update raw.orders set total_amount = 100 * total_amount",
+    "unknown_status_share": "update raw.orders set payment_status = upper(payment_status)",
+    "order_count_change": "delete from raw.orders where order_id < 'web:4'",
+    "incomplete_order_share": "update raw.orders set currency = null",
+}
+
+
+@pytest.mark.parametrize("figure", CHANGED_MEANINGS)
+def test_a_field_of_order_documents_that_changes_its_meaning_is_refused(published, figure):
+    change(published, CHANGED_MEANINGS[figure])
+    with pytest.raises(GateFailed, match=figure):
+        raw_gate(published, AS_OF, ["web"])
+
+
+RECENT_MEANINGS = {
+    "week_amount_ratio": "update raw.orders set total_amount = 1000",
+    "week_status_ratio": "update raw.orders set payment_status = 'pending'",
+}
+
+
+@pytest.mark.parametrize("figure", RECENT_MEANINGS)
+def test_a_field_that_means_something_else_since_this_week_waits_for_approval(settings, figure):
+    change(settings, f"{RECENT_MEANINGS[figure]} where ordered_date > '2026-01-24'")
+    report = raw_gate(settings, AS_OF, ["web"])
+    assert report.verdict == "approve"
+    assert figures(report) == {("warning", figure)}
 
 
 def test_a_handful_is_not_compared_with_a_handful(settings):

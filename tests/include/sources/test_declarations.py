@@ -7,7 +7,7 @@ import pytest
 
 from include.errors import BadInput
 from include.settings import PROJECT, Settings
-from include.sources.declarations import load_sources
+from include.sources.declarations import load_sources, sources_with_rows
 from tests.include.sources.shops import LINES, declare
 
 
@@ -78,3 +78,9 @@ def test_the_examples_are_declared_properly(example, tmp_path):
     sources = load_sources(Settings(home=tmp_path, sources=Path(folder) / "sources.yml"))
     assert example in sources
     assert sources["invented_contacts"].options.customers_of == example
+
+
+def test_a_source_of_withdrawals_may_be_empty_one_of_orders_may_not(tmp_path):
+    calls = {"name": "calls", "type": "webhooks", "grain": "consent", "vendor": "shopify"}
+    settings = declare(tmp_path, LINES, calls)
+    assert sources_with_rows(settings) == ["shop"]

@@ -199,6 +199,32 @@ class History(RuleBasedStateMachine):
         self.load(anew)
         for table in ("orders", "contacts"):
             assert raw(self.settings, table) == raw(anew, table)
+        living = [row for row in raw(anew, "orders") if not row["deleted_at"]]
+        told = self.sandbox.truth()["shopify"]["orders"]
+        assert {row["order_id"]: held(row) for row in living} == {
+            f"shop:{identity}": placed(document) for identity, document in told.items()
+        }
+
+
+def held(row: dict[str, Any]) -> tuple[dict[str, int], int]:
+    """The units of a merged order's lines, and the parts of its refunds."""
+    units = {line["line_id"]: int(line["quantity"]) for line in row["lines"]}
+    return units, len(row["refunds"])
+
+
+def placed(document: dict[str, Any]) -> tuple[dict[str, int], int]:
+    """The same of an order as the shop has it."""
+    refunds = document.get("refunds", [])
+    back: dict[int, int] = {}
+    for line in (line for refund in refunds for line in refund.get("lines", [])):
+        back[line["line_id"]] = back.get(line["line_id"], 0) + line.get("quantity", 1)
+    units = {}
+    for line in document["lines"]:
+        ordered, returned = line.get("quantity", 1), back.get(line["id"], 0)
+        left = max(0, ordered - line.get("removed", 0) - returned)
+        units[str(line["id"])] = min(ordered, left + returned)
+    parts = [len(refund.get("lines", [])) + 1 + ("adjustment" in refund) for refund in refunds]
+    return {line: count for line, count in units.items() if count}, sum(parts)
 
 
 @pytest.fixture(scope="module")

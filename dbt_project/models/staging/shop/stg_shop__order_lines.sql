@@ -8,21 +8,7 @@ source as (
 
 rules as (
 
-    select
-        source,
-        max(case when rule = 'cancellation_prefix' then value end) as cancellation_prefix,
-        {{ collect("case when rule = 'excluded_order_prefix' then value end") }}
-            as excluded_order_prefixes,
-        {{ collect("case when rule = 'non_product_skus' then value end") }} as non_product_skus,
-        {{ collect("case when rule = 'non_product_sku_prefixes' then value end") }}
-            as non_product_sku_prefixes,
-        coalesce(bool_or(rule = 'write_off_without_price' and value = 'true'), false)
-            as has_write_offs,
-        coalesce(bool_or(rule = 'sku_case' and value = 'upper'), false) as has_upper_skus
-
-    from {{ source('raw', 'source_rules') }}
-
-    group by source
+    {{ rules_by_source() }}
 
 ),
 
@@ -32,6 +18,7 @@ lines_with_rules as (
         source.*,
         rules.cancellation_prefix,
         rules.excluded_order_prefixes,
+        rules.excluded_order_statuses,
         rules.non_product_skus,
         rules.non_product_sku_prefixes,
         coalesce(rules.has_write_offs, false) as has_write_offs,
@@ -65,6 +52,10 @@ final as (
         line_id,
         source,
         customer_id,
+        email_key,
+        phone_key,
+        nullif(trim(email), '') as email,
+        nullif(trim(phone), '') as phone,
         ordered_at,
         ordered_date,
         case when has_upper_skus then upper(trimmed_sku) else trimmed_sku end as sku,
@@ -77,8 +68,11 @@ final as (
         currency,
         country,
         case
+            when {{ is_in_the_future('ordered_at', 'file_modified_at') }} then 'in_the_future'
             when {{ starts_with_any('order_key', 'excluded_order_prefixes') }}
                 then 'excluded_order_prefix'
+            when {{ is_among('order_status', 'excluded_order_statuses') }}
+                then 'excluded_order_statuses'
             when has_write_offs and quantity < 0 and gross_amount = 0 and not is_cancellation
                 then 'write_off_without_price'
             when {{ is_among('trimmed_sku', 'non_product_skus') }} then 'non_product_skus'

@@ -29,6 +29,8 @@ renamed as (
         nullif(trim(source.product_name), '') as product_name,
         nullif(trim(source.category), '') as category,
         nullif(trim(source.department), '') as department,
+        source.unit_cost,
+        source.currency,
         source.updated_at,
         source.sku as sku_as_it_came
 
@@ -59,7 +61,9 @@ final as (
         sku,
         product_name,
         category,
-        department
+        department,
+        unit_cost,
+        currency
 
     from newest
 

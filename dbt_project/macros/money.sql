@@ -1,0 +1,24 @@
+{#- What the var reporting_currency makes of amounts, rates and currencies; without it they stay. -#}
+{% macro in_reporting_currency(amount, rate) -%}
+    {%- if var('reporting_currency') -%}
+        cast(round({{ amount }} * {{ rate }}, 4) as decimal(18, 4))
+    {%- else -%}
+        {{ amount }}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro exchange_rate(rate) -%}
+    {%- if var('reporting_currency') -%}
+        {{ rate }}
+    {%- else -%}
+        cast(1 as decimal(28, 14))
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro reporting_currency(currency) -%}
+    {%- if var('reporting_currency') -%}
+        cast('{{ var("reporting_currency") }}' as varchar)
+    {%- else -%}
+        {{ currency }}
+    {%- endif -%}
+{%- endmacro %}
