@@ -106,7 +106,7 @@ def _acknowledged(shop: Shop, destination: str) -> set[str]:
 
 
 def _effects(shop: Shop, destination: str) -> dict[str, int]:
-    """How often each contact was written, at Meta each batch, whether it changed anything or not."""
+    """How often each contact was written, at Meta each batch, even if it changed nothing."""
     if destination == "meta":
         return shop.sandbox.truth()["meta"]["batches"]
     return {who: member["writes"] for who, member in shop.sandbox.members().items()}
