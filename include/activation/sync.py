@@ -23,6 +23,9 @@ from include.publishing import Snapshot
 from include.settings import Settings
 from include.store import Store
 
+# DuckDB's, while a plan is sent slice by slice: what it may have, it fills in time.
+SENDING_MEMORY = "100MB"
+
 
 @dataclass(frozen=True, slots=True)
 class PlanSummary:
@@ -164,7 +167,7 @@ def send_plan(
     store, ledger, destination = _open(settings, audience, destination_name, credentials)
     plan = load_plan(ledger, plan_id)
     check_guard(_plan_summary(ledger, plan, written=True, resumed=False))
-    with open_workbench(settings, store) as bench:
+    with open_workbench(settings, store, SENDING_MEMORY) as bench:
         send_batches(
             bench,
             ledger,

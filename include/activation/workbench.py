@@ -83,11 +83,16 @@ class Workbench(Warehouse):
 
 
 @contextmanager
-def open_workbench(settings: Settings, store: Store) -> Iterator[Workbench]:
-    """A workbench on the store's disk, for as long as the block lasts."""
+def open_workbench(
+    settings: Settings, store: Store, memory_limit: str | None = None
+) -> Iterator[Workbench]:
+    """A workbench on the store's disk, for as long as the block lasts.
+
+    `memory_limit`: DuckDB's, instead of the settings'.
+    """
     with store.workspace() as folder:
         config: dict[str, Any] = {
-            "memory_limit": settings.memory_limit,
+            "memory_limit": memory_limit or settings.memory_limit,
             "threads": settings.threads,
             "temp_directory": f"{folder}/spill",
         }

@@ -46,8 +46,13 @@ def prepare(folder: Path) -> None:
 
 def inflate(folder: Path) -> None:
     """The floor: the bytes inflated, and nothing done with them."""
+    inflate_file(folder / FILE)
+
+
+def inflate_file(path: Path) -> None:
+    """Inflate a gzip file, block by block."""
     inflater = zlib.decompressobj(wbits=31)
-    with (folder / FILE).open("rb") as file:
+    with path.open("rb") as file:
         while block := file.read(1 << 20):
             inflater.decompress(block)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from include.bench import difference, hashing, loading, rfm, sending
+from include.bench import difference, hashing, loading, rfm, sending, shopify
 from include.bench.measure import Case, Figures, measure, verdicts
 from include.errors import BadInput
 
@@ -18,6 +18,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "hashing": (hashing.CASE,),
     "difference": (difference.CASE,),
     "loading": (loading.CASE, loading.DAY_CASE),
+    "shopify": (shopify.CASE, shopify.TENTH_CASE),
     "sending": sending.CASES,
 }
 

@@ -67,6 +67,13 @@ SCOPES: dict[Kind, tuple[str, ...]] = {
     "products": ("read_products", "read_inventory"),
 }
 DIGEST_BYTES = 8
+# What DuckDB says of data; what it says of our own statements is not a page's fault.
+UNREADABLE = (
+    duckdb.DataError,
+    duckdb.IntegrityError,
+    duckdb.InvalidInputException,
+    duckdb.IOException,
+)
 
 
 class ShopifyOptions(SourceOptions):
@@ -197,10 +204,12 @@ class Shopify(Source):
         page = PageRows(connection, self.kind, name, file)
         try:
             yield page.relation(self.options.customers_of or self.name, self.options.time_zone)
-        except duckdb.Error as error:
+        except UNREADABLE as error:
             if is_about_this_machine(error):
                 raise
             raise page.explain(error) from None
+        finally:
+            page.clear()
 
     def access(self, admin: Admin) -> tuple[str, set[str]]:
         """The shop's name, and what the app may read."""

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +37,9 @@ Shape = str | Mapping[str, "Shape"] | list["Shape"]
 
 BULK_SUFFIX = ".jsonl.gz"
 LARGEST_OBJECT = 256 << 20
+# Orders of a bulk result that are put together at once: lists of lines cannot be spilled to disk.
+RANGE = 100_000
+END = 2**62
 
 _ID: Shape = {"id": "VARCHAR"}
 _BAG: Shape = {"shopMoney": {"amount": MONEY}}
@@ -518,6 +522,28 @@ create or replace temp view shopify_deletions as
 select unnest(data.deletions.nodes, max_depth := 2)
 from shopify_reply
 """
+_STARTS = """
+select position
+from (
+    select
+        rowid as position,
+        row_number() over (order by rowid) - 1 as number
+    from shopify_held
+    where __parentId is null
+)
+where number % ? = 0
+order by position
+"""
+_ORPHAN = """
+select children.__parentId
+from shopify_page as children
+anti join (select id from shopify_page where __parentId is null) as parents
+    on children.__parentId = parents.id
+where children.__parentId is not null
+limit 1
+"""
+_FIRST_ROWS = "create or replace temp table shopify_rows as from shopify_made"
+_MORE_ROWS = "insert into shopify_rows from shopify_made"
 _STATEMENTS: dict[Kind, str] = {"orders": ORDERS, "customers": CUSTOMERS, "products": PRODUCTS}
 
 
@@ -546,6 +572,9 @@ class PageRows:
 
     def relation(self, owner: str, time_zone: str) -> duckdb.DuckDBPyRelation:
         """The page's rows; keys get their owner, days are those of the time zone."""
+        if self.is_bulk and self.kind == "orders":
+            self._put_together(owner, time_zone)
+            return self.connection.table("shopify_rows")
         if self.is_bulk:
             self._bulk().create_view("shopify_page", replace=True)
             rows = self.connection.sql(_STATEMENTS[self.kind])
@@ -583,6 +612,41 @@ class PageRows:
         except (OSError, EOFError, zlib.error, UnicodeDecodeError, json.JSONDecodeError):
             return BadPage(self.name, "it is not JSON: damaged, cut or half-written")
         return BadPage(self.name, "it cannot be read")
+
+    def clear(self) -> None:
+        """Give back what the rows were made from."""
+        for table in ("shopify_held", "shopify_rows"):
+            self.connection.execute(f"drop table if exists {table}")
+
+    def _put_together(self, owner: str, time_zone: str) -> None:
+        """The orders of a bulk result, in ranges of the file.
+
+        Shopify promises a line to come after its order, not right after it, as it does; where it
+        does not, all is put together at once.
+        """
+        self._bulk().create_view("shopify_page", replace=True)
+        self.connection.execute("create or replace temp table shopify_held as from shopify_page")
+        starts = [row[0] for row in self.connection.execute(_STARTS, [RANGE]).fetchall()]
+        orphan: tuple[Any, ...] | None = None
+        for bounds in ([0, *starts[1:], END], [0, END]):
+            for number, (start, end) in enumerate(pairwise(bounds)):
+                position = ColumnExpression("rowid")
+                is_after = position >= ConstantExpression(start)
+                is_in_range = is_after & (position < ConstantExpression(end))
+                held = self.connection.table("shopify_held").filter(is_in_range)
+                held.create_view("shopify_page", replace=True)
+                orphan = self.connection.execute(_ORPHAN).fetchone()
+                if orphan:
+                    break
+                made = _canonical(self.connection.sql(ORDERS), owner, time_zone)
+                made.create_view("shopify_made", replace=True)
+                self.connection.execute(_FIRST_ROWS if number == 0 else _MORE_ROWS)
+            else:
+                self.connection.execute("drop table shopify_held")
+                return
+        record = orphan[0] if orphan and _is_gid(orphan[0]) else None
+        reason = "a line of an order that is not there"
+        raise BadPage(self.name, reason, record=record, path="__parentId")
 
     def _bulk(self) -> duckdb.DuckDBPyRelation:
         shape = {"__parentId": "VARCHAR", **self.record, **self.child}

@@ -18,7 +18,7 @@ import pytest
 from include.connections import Credentials
 from include.errors import BadInput, Reauthorise, Retry
 from include.landing import ingest
-from include.sources import shopify, shopify_queries
+from include.sources import shopify, shopify_queries, shopify_rows
 from include.sources.base import BadPage, Place
 from include.sources.shopify import Shopify, ShopifyOptions
 from tests.include.sources.contract import SourceContract
@@ -570,6 +570,24 @@ class TestBadPages:
                 read(source(), tmp_path, "page.jsonl.gz", page.replace(old, new))
             assert raised.value.place["path"] == path
             assert "canary" not in str(raised.value)
+
+    def test_lines_need_not_stand_right_after_their_order_but_must_have_one(
+        self, shop, source, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr(shopify_rows, "RANGE", 2)
+        for number in range(1, 6):
+            shop.put("orders", number, order(number), DAY.format(3))
+        [page], _ = taken(source(bulk="always"))
+        rows = sorted(read(source(), tmp_path, "page.jsonl.gz", page), key=str)
+        lines = page.splitlines(keepends=True)
+        apart = sorted(lines, key=lambda line: b"__parentId" in line)
+        assert apart != lines
+        again = read(source(), tmp_path, "page.jsonl.gz", b"".join(apart))
+        assert sorted(again, key=str) == rows
+        assert len(rows) == 5
+        with pytest.raises(BadPage) as raised:
+            read(source(), tmp_path, "page.jsonl.gz", b"".join(lines[:2] + lines[3:]))
+        assert raised.value.place == {"record": "gid://shopify/Order/2", "path": "__parentId"}
 
     @pytest.mark.parametrize("name", ["page.json.gz", "page.jsonl.gz"])
     def test_damaged_bytes_are_no_rows(self, source, tmp_path, name):

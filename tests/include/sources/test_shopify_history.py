@@ -80,7 +80,8 @@ class History(RuleBasedStateMachine):
     def act(self, path: str, body: dict[str, Any] | None = None, late: int = 0) -> None:
         """Change the shop; a late write is seen after others that it is older than."""
         at = self.at(max(START, self.now - timedelta(seconds=late)))
-        self.sandbox.http.post(f"/_shopify/{path}", params={"at": at}, json=body or {})
+        answer = self.sandbox.http.post(f"/_shopify/{path}", params={"at": at}, json=body or {})
+        answer.raise_for_status()
 
     def chosen(self, place: int) -> int:
         return sorted(self.orders)[place % len(self.orders)]
