@@ -24,7 +24,7 @@ BULK_DEADLINE = 6 * 3600.0
 SHOP_HOST = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
 TIMEOUT = httpx.Timeout(60, connect=10)
 # Objects of a first try; later pages follow from what Shopify says that they cost.
-FIRST_PAGE = 20
+FIRST_PAGE = 5
 LARGEST_PAGE = 250
 # As many objects `shopify_queries.REST` asks for.
 REST_SIZE = 100

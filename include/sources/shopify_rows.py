@@ -38,7 +38,7 @@ Shape = str | Mapping[str, "Shape"] | list["Shape"]
 BULK_SUFFIX = ".jsonl.gz"
 LARGEST_OBJECT = 256 << 20
 # Orders of a bulk result that are put together at once: lists of lines cannot be spilled to disk.
-RANGE = 100_000
+RANGE = 200_000
 END = 2**62
 
 _ID: Shape = {"id": "VARCHAR"}
@@ -626,6 +626,8 @@ class PageRows:
         """
         self._bulk().create_view("shopify_page", replace=True)
         self.connection.execute("create or replace temp table shopify_held as from shopify_page")
+        # What is held already is not worth holding again.
+        orders = ORDERS.replace("as materialized", "as not materialized")
         starts = [row[0] for row in self.connection.execute(_STARTS, [RANGE]).fetchall()]
         orphan: tuple[Any, ...] | None = None
         for bounds in ([0, *starts[1:], END], [0, END]):
@@ -638,7 +640,7 @@ class PageRows:
                 orphan = self.connection.execute(_ORPHAN).fetchone()
                 if orphan:
                     break
-                made = _canonical(self.connection.sql(ORDERS), owner, time_zone)
+                made = _canonical(self.connection.sql(orders), owner, time_zone)
                 made.create_view("shopify_made", replace=True)
                 self.connection.execute(_FIRST_ROWS if number == 0 else _MORE_ROWS)
             else:

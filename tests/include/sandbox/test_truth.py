@@ -39,5 +39,9 @@ def test_a_reset_leaves_one_empty_list_and_account(sandbox):
     truth = sandbox.truth()
     assert list(truth["mailchimp"]["lists"]) == ["regulars"]
     assert truth["mailchimp"]["lists"]["regulars"]["members"] == {}
-    assert truth["meta"] == {"accounts": {"act_1000": {"tos_accepted": True}}, "audiences": {}}
+    assert truth["meta"] == {
+        "accounts": {"act_1000": {"tos_accepted": True}},
+        "audiences": {},
+        "batches": {},
+    }
     assert sandbox.calls() == []
