@@ -22,6 +22,8 @@ from include.warehouse import visit
 from tests.include.built_shop import AS_OF, SHOP, change, settings_for
 
 TABLES = {
+    "consents",
+    "customer_identities",
     "customers", "orders", "order_lines", "contacts", "audience_members", "held_out",
     "desired_memberships", "retention_cohorts", "monthly_kpis",
 }  # fmt: skip
