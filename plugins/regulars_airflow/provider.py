@@ -20,6 +20,9 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "Mailchimp",
                 "conn-fields": {
                     "list_id": _text("List id", "Mailchimp's audience: Settings, Audience name."),
+                    "webhook_secret": _text(
+                        "Webhook secret", "Shown once, when the webhook is made.", secret=True
+                    ),
                     "base_url": _text("Base URL", "Only to point at a sandbox on loopback."),
                 },
                 "ui-field-behaviour": {
@@ -49,6 +52,9 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "regulars_airflow.hooks.ShopifyHook",
                 "hook-name": "Shopify",
                 "conn-fields": {
+                    "webhook_secret": _text(
+                        "Webhook secret", "The app's client secret, if it calls us.", secret=True
+                    ),
                     "base_url": _text("Base URL", "Only to point at a sandbox on loopback."),
                 },
                 "ui-field-behaviour": {
