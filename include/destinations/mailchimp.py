@@ -72,13 +72,10 @@ class Missing(Stop):
     """The list, segment or contact that a call names does not exist."""
 
 
-class _Client(ApiClient):  # type: ignore[misc]
-    """The official client on connections that stay open: its own opens a new one for every call."""
+class _OpenConnections:
+    """Connections that stay open: the official client opens a new one for every call."""
 
-    def __init__(self, key: str, url: str, connections: int) -> None:
-        # It replaces the word "server" anywhere in an address, a list's id too, unless told not to.
-        super().__init__({"api_key": key, "server": "", "timeout": TIMEOUT_SECONDS})
-        self.host = url
+    def __init__(self, key: str, connections: int) -> None:
         self._session = requests.Session()
         self._session.auth = ("user", key)
         for scheme in ("https://", "http://"):
@@ -99,7 +96,7 @@ class _Client(ApiClient):  # type: ignore[misc]
             params=query_params,
             data=None if body is None else msgspec.json.encode(body),
             headers=headers,
-            timeout=self.timeout,
+            timeout=TIMEOUT_SECONDS,
             allow_redirects=False,
         )
 
@@ -137,7 +134,10 @@ class Mailchimp(Destination):
         if not base_url and not re.fullmatch(r"[a-z]+\d+", data_center):
             raise BadInput(f"connection {self.connection()}: the API key must end in -us1 or alike")
         url = checked_url(base_url or f"https://{data_center}.api.mailchimp.com", self.connection())
-        client = _Client(key, f"{url.removesuffix('/3.0')}/3.0", self.connections)
+        # The client replaces the word "server" anywhere in an address, a list's id too.
+        client = ApiClient({"api_key": key, "server": ""})
+        client.host = f"{url.removesuffix('/3.0')}/3.0"
+        client.request = _OpenConnections(key, self.connections).request
         self._lists = ListsApi(client)
         self._ping = PingApi(client)
 

@@ -8,12 +8,11 @@ https://shopify.dev/docs/apps/build/webhooks, https://mailchimp.com/developer/ma
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import parse_qsl
@@ -21,6 +20,7 @@ from urllib.parse import parse_qsl
 import duckdb
 import pyarrow as pa
 
+from include.sources import polls
 from include.sources.base import BadPage, Page, Source, SourceOptions, Table
 from include.store import Store
 
@@ -103,25 +103,25 @@ class Webhooks(Source):
         """What has come since the cursor; what landing has merged long ago is removed."""
         store = Store(self.place.store)
         folder = inbox(self.name)
+        since = cursor.get("from", "")
         merged = set(cursor.get("merged", ()))
         names = store.list(folder)
         for name in names:
-            if name < cursor.get("from", ""):
+            if name < since:
                 store.remove(f"{folder}/{name}")
-        waiting = [n for n in names if n >= cursor.get("from", "") and n not in merged]
-        for start in range(0, len(waiting), CALLS_PER_PAGE):
-            chosen = waiting[start : start + CALLS_PER_PAGE]
-            merged.update(chosen)
+        waiting = [name for name in names if name >= since and name not in merged]
+
+        def contents() -> Iterator[BytesIO]:
+            for start in range(0, len(waiting), CALLS_PER_PAGE):
+                chosen = waiting[start : start + CALLS_PER_PAGE]
+                merged.update(chosen)
+                yield BytesIO(b"\n".join(store.read(f"{folder}/{name}") for name in chosen))
+
+        def reached() -> dict[str, Any]:
             earliest = (_received_at(max(merged)) - OVERLAP).strftime(STAMP)
-            merged = {name for name in merged if name >= earliest}
-            body = b"\n".join(store.read(f"{folder}/{name}") for name in chosen)
-            yield Page(
-                name=f"{chosen[-1].removesuffix('.json')}.jsonl",
-                modified_at=_received_at(chosen[-1]),
-                version=hashlib.sha256(body).hexdigest,
-                open=lambda body=body: io.BytesIO(body),  # type: ignore[misc]
-                cursor={"from": earliest, "merged": sorted(merged)},
-            )
+            return {"from": earliest, "merged": sorted(n for n in merged if n >= earliest)}
+
+        yield from polls.pages(contents(), ".jsonl", reached)
 
     @contextmanager
     def rows(
