@@ -3,8 +3,9 @@
 Turn the raw orders into customers, segments and audiences, and publish them as one snapshot. Runs
 whenever `raw_orders` is new.
 
-What has landed is judged first; dbt builds the models and tests their data, each model a task here
-although all are one `dbt build`; what was built is judged again; only then the snapshot appears in
+What has landed is judged first; dbt builds the models and tests their data: all in the one task
+`dbt_build`, beside which each model has a task that shows its state. To build again, clear
+`dbt_build` and what follows it. What was built is judged again; only then the snapshot appears in
 one step for analysts and for `sync_audiences`, which gets a run per audience. A rebuild of history
 (a backfill, or a day before the one that is published) is neither published nor sent.
 """
@@ -48,7 +49,9 @@ def build_audiences():
 
         return building.publish(day, dag_run, outlet_events)
 
-    chain(raw_gate(AS_OF), dbt_models(AS_OF), audience_gate(AS_OF), publish(AS_OF))
+    models, dbt_build = dbt_models(AS_OF)
+    raw_gate(AS_OF) >> models
+    chain(dbt_build, audience_gate(AS_OF), publish(AS_OF))
 
 
 build_audiences()

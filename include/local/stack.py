@@ -162,6 +162,7 @@ class Stack:
                 Service(name="dag-processor", command=[airflow, "dag-processor"]),
                 # Its log server would listen on every interface; here all logs are on one disk.
                 Service(name="scheduler", command=[airflow, "scheduler", "--skip-serve-logs"]),
+                Service(name="triggerer", command=[airflow, "triggerer", "--skip-serve-logs"]),
                 Service(name="sandbox", command=sandbox),
             ],
             lock=lock_path(self.settings),

@@ -14,8 +14,8 @@ from airflow.listeners import hookimpl
 
 MODULES = (
     "airflow.sdk.serde",
-    "cosmos.operators.watcher",
-    "dbt.cli.main",
+    "dbt.adapters.duckdb",
+    "include.build",
     "include.landing",
     "include.quality.evaluation",
     "regulars_airflow.building",

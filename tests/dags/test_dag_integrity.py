@@ -62,7 +62,7 @@ def test_only_one_task_at_a_time_writes_the_warehouse(dagbag):
     assert writers == {
         "ingest_orders.ingest",
         "build_audiences.raw_gate",
-        "build_audiences.models.dbt_producer_watcher",
+        "build_audiences.models.dbt_build",
         "build_audiences.audience_gate",
         "build_audiences.publish",
     }

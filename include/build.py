@@ -1,0 +1,35 @@
+"""One `dbt build` within the calling process, telling what is done as it goes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from datetime import date
+
+from dbt.cli.main import dbtRunner
+from dbt_common.events.base_types import EventMsg
+
+from include.dbt import BUILD, dbt_environment, dbt_vars
+from include.errors import Stop
+from include.settings import Settings
+
+
+def build(settings: Settings, as_of: date, tell: Callable[[str, str], None]) -> None:
+    """Build and test everything in this process, which has to end soon: dbt keeps the warehouse.
+
+    `tell` is given each model's (and seed's) unique id and its state when it is done: success,
+    error, or skipped because of one before it. Raises `Stop` when dbt fails.
+    """
+
+    def listen(event: EventMsg) -> None:
+        if event.info.name == "NodeFinished":
+            node = event.data.node_info
+            if node.resource_type in {"model", "seed"}:
+                tell(node.unique_id, node.node_status)
+
+    os.environ.update(dbt_environment(settings))
+    arguments = [*BUILD, "--vars", json.dumps(dbt_vars(as_of))]
+    outcome = dbtRunner(callbacks=[listen]).invoke(arguments)
+    if not outcome.success:
+        raise Stop(f"dbt build failed for {as_of}; its output says where")

@@ -1,0 +1,81 @@
+"""A model's task follows its model, whatever becomes of the build."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from airflow.sdk.execution_time.xcom import XCom
+from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent, TriggerEvent
+
+from regulars_airflow import dbt_build
+from regulars_airflow.dbt_build import DbtModel, ModelTrigger
+
+BUILD = "models.dbt_build"
+
+
+class Answers:
+    """What Airflow answers, look after look: the state of the build, and its XCom."""
+
+    def __init__(self, *looks: tuple[str | None, dict[str, str] | None]) -> None:
+        self.looks = list(looks)
+
+    def get_task_states(self, dag_id, task_ids, run_ids):
+        assert task_ids == [BUILD]
+        return {run_ids[0]: {BUILD: self.looks[0][0]}}
+
+    def get_one(self, **_):
+        return self.looks[0][1]
+
+    def next(self) -> None:
+        if len(self.looks) > 1:
+            self.looks.pop(0)
+
+
+@pytest.fixture
+def watch(monkeypatch):
+    """The event that ends the task of model `m`, given what Airflow answers."""
+
+    def event(*looks: tuple[str | None, dict[str, str] | None]) -> TriggerEvent:
+        answers = Answers(*looks)
+        monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", answers.get_task_states)
+        monkeypatch.setattr(XCom, "get_one", answers.get_one)
+        monkeypatch.setattr(dbt_build, "_looks", dbt_build._Looks())
+        monkeypatch.setattr(dbt_build, "POLL_SECONDS", 0.0)
+        task = DbtModel(task_id="m", unique_id="model.regulars.m", build_task_id=BUILD)
+        trigger = ModelTrigger(**task.start_trigger_args.trigger_kwargs)
+        trigger.task_instance = SimpleNamespace(dag_id="build_audiences", run_id="r", task_id="m")
+
+        async def follow() -> TriggerEvent:
+            waiting = asyncio.ensure_future(anext(trigger.run()))
+            while not waiting.done():
+                await asyncio.sleep(0.01)
+                answers.next()
+            return waiting.result()
+
+        return asyncio.run(asyncio.wait_for(follow(), 5))
+
+    return event
+
+
+def test_a_model_ends_as_it_does_while_the_build_goes_on(watch):
+    waiting = [("queued", None), ("running", {"model.regulars.other": "success"})]
+    for state, event in {
+        "success": TaskSuccessEvent,
+        "error": TaskFailedEvent,
+        "skipped": TaskFailedEvent,
+    }.items():
+        assert type(watch(*waiting, ("running", {"model.regulars.m": state}))) is event, state
+
+
+@pytest.mark.parametrize("end", ["failed", "upstream_failed", "success", "skipped"])
+def test_a_build_that_ended_without_a_model_fails_its_task(watch, end):
+    assert type(watch(("running", {}), (end, {}))) is TaskFailedEvent
+
+
+def test_what_a_first_try_said_is_not_believed_before_the_second_has_begun(watch):
+    old = {"model.regulars.m": "error"}
+    again = [(None, old), ("scheduled", old), ("up_for_retry", old), ("running", {})]
+    assert type(watch(*again, ("running", {"model.regulars.m": "success"}))) is TaskSuccessEvent
