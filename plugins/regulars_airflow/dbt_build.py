@@ -26,7 +26,6 @@ from airflow.triggers.base import (
 )
 from asgiref.sync import sync_to_async
 
-from include.build import build
 from include.settings import load_settings
 
 STATES = "states"
@@ -50,6 +49,8 @@ class DbtBuild(BaseOperator):
 
     def execute(self, context: Mapping[str, Any]) -> None:
         """Run dbt, telling the tasks of the models what is done."""
+        from include.build import build
+
         states: dict[str, str] = {}
         # dbt builds several models at once; the connection to Airflow takes one message at a time.
         one_at_a_time = threading.Lock()
