@@ -37,7 +37,7 @@ from include.destinations.base import (
 from include.publishing import Snapshot
 
 # How many rows of a plan are joined with their contacts at a time; twice as many are in memory.
-ROWS_AT_ONCE = 50_000
+ROWS_AT_ONCE = 30_000
 ROWS_IN_HAND = 1000
 # How many rows of one batch are looked for one by one when it is refused as a whole; if more are
 # bad, it is not the rows.
