@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -35,8 +36,8 @@ from include.destinations.base import (
 )
 from include.publishing import Snapshot
 
-# How many rows of a plan are joined with their contacts at a time: so many are in memory.
-ROWS_AT_ONCE = 100_000
+# How many rows of a plan are joined with their contacts at a time; twice as many are in memory.
+ROWS_AT_ONCE = 30_000
 ROWS_IN_HAND = 1000
 # How many rows of one batch are looked for one by one when it is refused as a whole; if more are
 # bad, it is not the rows.
@@ -84,7 +85,10 @@ def send_batches(
     if len(done) == plan.batches:
         return
     sender = Sender(ledger, destination, plan, remote, caller)
-    sender.send(_parcels(bench, ledger, destination, plan, snapshot, statuses, done))
+    parcels = _parcels(bench, ledger, destination, plan, snapshot, statuses, done)
+    # Closed before the workbench is, whatever happens: the next slice may be on it.
+    with closing(parcels):
+        sender.send(parcels)
 
 
 class Sender:
@@ -238,22 +242,30 @@ def _parcels(
     snapshot: Snapshot,
     statuses: str,
     done: set[int],
-) -> Iterator[Parcel]:
-    """The batches without a receipt, in order; the rows of only a few are in memory at a time."""
+) -> Generator[Parcel, None, None]:
+    """The batches without a receipt, in order; while some are being sent, the next are joined."""
     bench.show("plan", ledger.path(plan.plan_id, "plan.parquet"))
     bench.show_wanted(snapshot, destination.name, plan.audience)
     bench.show_statuses(statuses)
     bench.run("empty_due")
     bench.show_addressed(snapshot, type(destination), "due_contacts")
     at_once = max(1, ROWS_AT_ONCE // destination.batch_size)
-    for first in range(1, plan.batches + 1, at_once):
-        numbers = sorted({*range(first, min(first + at_once, plan.batches + 1))} - done)
-        if numbers:
-            bench.run("take_due", batch_numbers=numbers)
-            blocks = bench.statement("unsent_batches").to_arrow_reader(ROWS_IN_HAND)
-            rows = chain.from_iterable(map(_rows, blocks))
+    left = [number for number in range(1, plan.batches + 1) if number not in done]
+    slices = [left[first : first + at_once] for first in range(0, len(left), at_once)]
+    with ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(_joined, bench, slices[0])
+        for following in (*slices[1:], None):
+            table = coming.result()
+            if following:
+                coming = ahead.submit(_joined, bench, following)
+            rows = chain.from_iterable(map(_rows, table.to_batches(ROWS_IN_HAND)))
             for number, group in groupby(rows, key=itemgetter(0)):
                 yield _parcel(number, list(group))
+
+
+def _joined(bench: Workbench, batch_numbers: list[int]) -> pa.Table:
+    bench.run("take_due", batch_numbers=batch_numbers)
+    return bench.run("unsent_batches")
 
 
 def _rows(block: pa.RecordBatch) -> Iterator[Row]:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import re
+import string
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
 import phonenumbers
 import requests
 from facebook_business.api import FacebookAdsApi
@@ -33,6 +36,8 @@ from include.errors import BadInput, Reauthorise, RegularsError, Retry, Stop
 
 SCHEMA = ("EMAIL", "PHONE")
 SEPARATOR = ":"
+UNRESERVED = f"{string.ascii_letters}{string.digits}-._~".encode()
+PERCENT = ord("%")
 PAGE = 500
 TIMEOUT_SECONDS = 120
 TERMS = "https://business.facebook.com/ads/manage/customaudiences/tos/"
@@ -63,6 +68,37 @@ def national_phone(phone: str | None, country: str | None) -> str | None:
         return None
     e164: str = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return e164.removeprefix("+")
+
+
+def form_encoded(parameters: Mapping[str, object]) -> bytes:
+    """A form as `urllib.parse.urlencode` writes it (a space as %20), in a tenth of the time.
+
+    Ten thousand people are a megabyte and a half, of which few characters have to be escaped.
+    """
+    return b"&".join(b"%s=%s" % (_quoted(k), _quoted(str(v))) for k, v in parameters.items())
+
+
+def _quoted(text: str) -> bytes:
+    quoted = text.encode()
+    # The percent sign first: the others' escapes have one.
+    for byte in sorted(set(quoted.translate(None, UNRESERVED)), key=PERCENT.__ne__):
+        quoted = quoted.replace(bytes([byte]), b"%%%02X" % byte)
+    return quoted
+
+
+def _form_sent(
+    send: Callable[..., requests.Response],
+    method: str,
+    url: str,
+    data: Mapping[str, object] | None = None,
+    headers: Mapping[str, str] | None = None,
+    **options: Any,
+) -> requests.Response:
+    """A session's `request`, with the body encoded before it."""
+    if not data:
+        return send(method, url, headers=headers, **options)
+    headers = {**(headers or {}), "Content-Type": "application/x-www-form-urlencoded"}
+    return send(method, url, data=form_encoded(data), headers=headers, **options)
 
 
 class TooSmall(Stop):
@@ -178,11 +214,13 @@ class Meta(Destination):
                 "estimated_num_total": batch.session.total,
             }
         rows = [member.identity.split(SEPARATOR) for member in batch.members]
+        payload = {"schema": SCHEMA, "is_raw": True, "data": rows}
         answer = self._call(
             "POST",
             audience.audience_id,
             "users",
-            payload={"schema": SCHEMA, "is_raw": True, "data": rows},
+            # The client takes ten times as long to write it as JSON.
+            payload=msgspec.json.encode(payload).decode(),
             **options,
         )
         expected = len(rows) + (batch.session.received_before if batch.session else 0)
@@ -230,6 +268,7 @@ class Meta(Destination):
             )
             if self._graph:
                 session.GRAPH = self._graph
+            session.requests.request = partial(_form_sent, session.requests.request)
             self._threads.api = FacebookAdsApi(session)
         return self._threads.api
 

@@ -16,7 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m include.sandbox", description=__doc__)
     parser.add_argument("--port", type=int, default=8765, help="port on 127.0.0.1")
     parser.add_argument("--database", type=Path, required=True, help="SQLite file, made if absent")
-    parser.add_argument("--latency-ms", type=float, default=0, help="delay of every vendor call")
+    parser.add_argument("--latency-ms", type=float, default=0, help="what a vendor call takes")
     options = parser.parse_args()
     options.database.parent.mkdir(parents=True, exist_ok=True)
     uvicorn.run(

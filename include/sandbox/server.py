@@ -51,7 +51,7 @@ class AudienceOptions(Control):
 
 
 class Latency(Control):
-    """How long every vendor call takes before it is looked at."""
+    """How long every vendor call takes at least, the vendor's own work included."""
 
     milliseconds: float = Field(ge=0)
 

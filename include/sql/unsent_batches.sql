@@ -11,8 +11,8 @@ select
     due.operation = 'remove'
     or (wanted.member_key is not null and addressed.identity is not null) as is_current
 from due
-left join due_wanted as wanted on due.member_key = wanted.member_key
-left join due_addressed as addressed
+left join wanted on due.member_key = wanted.member_key
+left join addressed
     on due.customer_id = addressed.customer_id and due.identity = addressed.identity
-left join due_statuses as statuses on due.identity = statuses.identity
+left join statuses on due.identity = statuses.identity
 order by due.batch_number, due.member_key

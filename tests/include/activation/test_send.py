@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from include.activation import send
 from include.activation.calls import Caller, Patience
 from include.destinations.mailchimp import Mailchimp
 from include.destinations.meta import Meta
@@ -58,6 +59,17 @@ def test_removals_are_done_before_anybody_is_added(shop: Shop, destination: str)
     removing = {"mailchimp": ("POST", "segments/"), "meta": ("DELETE", "users")}[destination]
     calls = [c for c in shop.sandbox.calls()[start:] if c["method"] != "GET"]
     assert all(call["method"] == removing[0] and removing[1] in call["path"] for call in calls[:3])
+
+
+@both
+@pytest.mark.usefixtures("small_batches")
+def test_a_plan_is_sent_slice_by_slice_to_its_end(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, destination: str
+):
+    monkeypatch.setattr(send, "ROWS_AT_ONCE", 1)
+    shop.publish(people(range(60)))
+    shop.sync(destination)
+    assert len(shop.there(destination)) == 60
 
 
 @pytest.mark.usefixtures("small_batches")

@@ -3,14 +3,20 @@ from __future__ import annotations
 import sys
 from hashlib import sha256
 from types import MappingProxyType
+from urllib.parse import quote, urlencode
 
 import pytest
 
 from include.destinations.base import Batch, RemoteAudience, Session, SessionOver
-from include.destinations.meta import Meta
+from include.destinations.meta import Meta, form_encoded
 from include.errors import Retry, Stop
 from tests.include.destinations.contract import DestinationContract, addressed, identity
 from tests.sandbox_server import Sandbox
+
+
+def test_a_form_is_encoded_as_the_standard_library_does():
+    parameters = {"a key": "".join(map(chr, range(1, 3000))) + "%25%%", "number": 3}
+    assert form_encoded(parameters) == urlencode(parameters, quote_via=quote, safe="").encode()
 
 
 class TestMeta(DestinationContract):

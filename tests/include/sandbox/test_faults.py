@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -19,6 +20,16 @@ def upsert(sandbox):
         return httpx.post(url, json=ANN, auth=AUTH, timeout=timeout, **options)
 
     return call
+
+
+def test_the_vendors_work_is_part_of_its_latency(sandbox, upsert):
+    sandbox.post("/_latency", {"milliseconds": 2000})
+    with ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(upsert, timeout=30)
+        while not (held := len(sandbox.members())) and not answer.done():
+            time.sleep(0.02)
+        assert (held, answer.done()) == (1, False)
+        assert answer.result().elapsed.total_seconds() >= 2
 
 
 class TestActions:
