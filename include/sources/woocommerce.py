@@ -5,8 +5,8 @@ meta data or stock moves no date there, and what is the same as last time is not
 
 An order in the trash is seen as deleted. One that is deleted for good leaves no trace:
 `check_deletions_days` compares the ids of the orders of the last so many days with those that were
-there before. A refund that is deleted is seen when its order changes next. A customer or a product
-that is gone is always seen.
+there before. A refund that is deleted moves no date and is seen when its order changes next. A
+customer or a product that is gone is always seen.
 """
 
 from __future__ import annotations
