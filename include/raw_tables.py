@@ -153,6 +153,8 @@ class Incoming:
         else:
             self._run("all_by_key")
         self._run("merge", source=owner)
+        if self.table == "products":
+            self.warehouse.run("mark_deleted_products", source=owner)
 
     def _key_phones(self) -> None:
         """Numbers as people write them, each different one once."""

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,13 @@ from include import landing
 from include.bench.loading import inflate_file
 from include.bench.measure import Case, Limit
 from include.settings import load_settings
+from include.sources import polls
 from include.sources.base import Page
 from include.sources.shopify import Shopify
+from include.sources.shopify_bulk import BulkParts
 from include.sources.shopify_rows import BULK_SUFFIX
 
-FILE = f"orders{BULK_SUFFIX}"
+PARTS = "part-*.jsonl.gz"
 MEMORY_LIMIT = "1GB"
 # What Shopify writes for the query in `include/sources/shopify_queries.py`: an order, its lines.
 LINES = """
@@ -116,18 +118,12 @@ class BulkFile(Shopify):
     type = "shopify_bulk_file"
 
     def pages(self, cursor: Mapping[str, Any]) -> Iterator[Page]:
-        """The file, once."""
-        if cursor:
-            return
-        file = self.place.file.with_name(FILE)
-        now = datetime.now(UTC).replace(tzinfo=None)
-        yield Page(
-            name=f"{now:%Y%m%dT%H%M%S}-0{BULK_SUFFIX}",
-            modified_at=now,
-            version=lambda: "1",
-            open=lambda: file.open("rb"),
-            cursor={"done": True},
-        )
+        """The result, once, in the parts that the download leaves of it."""
+        with ExitStack() as opened:
+            parts = [] if cursor else _parts(self.place.file.parent)
+            files = [opened.enter_context(part.open("rb")) for part in parts]
+            contents = [(BULK_SUFFIX, file) for file in files]
+            yield from polls.pages(contents, lambda: {"done": True})
 
 
 def prepare(folder: Path) -> None:
@@ -144,15 +140,24 @@ def _write(folder: Path, orders: int) -> None:
     (folder / "sources.yml").write_text(
         "sources: [{name: shop, type: shopify_bulk_file, grain: order, time_zone: Europe/Berlin}]"
     )
-    with duckdb.connect() as connection, gzip.open(folder / FILE, "wb", compresslevel=6) as file:
+    kept = BulkParts()
+    with duckdb.connect() as connection:
         lines = connection.execute(LINES, {"orders": orders}).to_arrow_reader(100_000)
         for block in lines:
-            file.write(("\n".join(block.column(0).to_pylist()) + "\n").encode())
+            kept.add(line.encode() for line in block.column(0).to_pylist())
+    for number, part in enumerate(kept.finish()):
+        with part, (folder / PARTS.replace("*", f"{number:03}")).open("wb") as file:
+            shutil.copyfileobj(part, file)
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob(PARTS))
 
 
 def inflate(folder: Path) -> None:
     """The floor: the bytes inflated, and nothing done with them."""
-    inflate_file(folder / FILE)
+    for part in _parts(folder):
+        inflate_file(part)
 
 
 def ingest(folder: Path) -> None:
@@ -165,7 +170,7 @@ def ingest(folder: Path) -> None:
 
 def pandas(folder: Path) -> None:
     """Orders and lines as frames, joined by the order's id."""
-    rows = pd.read_json(folder / FILE, lines=True)
+    rows = pd.concat(pd.read_json(part, lines=True) for part in _parts(folder))
     orders = rows[rows["__parentId"].isna()]
     lines = rows[rows["__parentId"].notna()]
     lines.merge(orders, left_on="__parentId", right_on="id", suffixes=("", "_order"))
@@ -178,9 +183,10 @@ def dlt(folder: Path) -> None:
     peer = import_module("dlt")
 
     def records() -> Iterator[Any]:
-        with gzip.open(folder / FILE, "rb") as file:
-            for line in file:
-                yield json.loads(line)
+        for part in _parts(folder):
+            with gzip.open(part, "rb") as file:
+                for line in file:
+                    yield json.loads(line)
 
     resource = peer.resource(records, name="records", primary_key="id", write_disposition="merge")
     database = folder / "dlt.duckdb"

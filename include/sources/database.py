@@ -108,7 +108,7 @@ class Database(Source):
         known = {} if self.window or is_other else cursor
         overlap = polls.Overlap(self.options.overlap_minutes, known)
         contents = polls.unless_idle(self._contents(overlap), overlap)
-        return polls.pages(contents, ".parquet", lambda: overlap.state() | asked)
+        return polls.pages(contents, lambda: overlap.state() | asked)
 
     @contextmanager
     def rows(
@@ -135,7 +135,7 @@ class Database(Source):
             return False, str(error)
         return True, f"Connected to {dialect.label}; the query brings {len(columns)} columns."
 
-    def _contents(self, overlap: polls.Overlap) -> Iterator[BinaryIO]:
+    def _contents(self, overlap: polls.Overlap) -> Iterator[polls.Content]:
         with self._connected() as dialect, duckdb.connect(config={"threads": 1}) as sums:
             sums.execute("set timezone = $zone", {"zone": self.session_time_zone})
             schema = dialect.columns(self.query)
@@ -145,7 +145,7 @@ class Database(Source):
             for rows in dialect.rows(self.query, since, until, kind, self.page_rows):
                 page = _batch(rows, schema, self.name)
                 self._note(page, overlap, sums)
-                yield _parquet(page)
+                yield ".parquet", _parquet(page)
 
     def _span(self, overlap: polls.Overlap, dialect: _Dialect) -> tuple[datetime, datetime]:
         if self.window is None:

@@ -15,7 +15,9 @@ from include.sources.base import Page
 
 _MINUTE = "%Y-%m-%dT%H:%M"
 _WRAP = 1 << 64
-Content = TypeVar("Content")
+Item = TypeVar("Item")
+# What a page holds, and how its name ends.
+Content = tuple[str, BinaryIO]
 # The bucket of records that have no time.
 ALWAYS = ""
 
@@ -77,12 +79,12 @@ def minute_of(instant: datetime) -> str:
     return instant.strftime(_MINUTE)
 
 
-def unless_idle(contents: Iterable[Content], overlap: Overlap) -> Iterator[Content]:
+def unless_idle(contents: Iterable[Item], overlap: Overlap) -> Iterator[Item]:
     """The contents, once one of them has brought something new; none at all if none has.
 
     `contents` tells `overlap` of its records while it is asked for the next one.
     """
-    held: list[Content] = []
+    held: list[Item] = []
     for content in contents:
         held.append(content)
         if overlap.is_news:
@@ -92,9 +94,7 @@ def unless_idle(contents: Iterable[Content], overlap: Overlap) -> Iterator[Conte
         yield from held
 
 
-def pages(
-    contents: Iterable[BinaryIO], suffix: str, reached: Callable[[], Mapping[str, Any]]
-) -> Iterator[Page]:
+def pages(contents: Iterable[Content], reached: Callable[[], Mapping[str, Any]]) -> Iterator[Page]:
     """One page for each content, named by the time it was fetched.
 
     Only the last one leads to the cursor `reached()`, because what a poll has seen is known at its
@@ -102,16 +102,19 @@ def pages(
     """
     begun = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     numbers = count(1)
-    waiting: BinaryIO | None = None
+    waiting: Content | None = None
     for content in contents:
         if waiting is not None:
-            yield _page(f"{begun}-{next(numbers):06}{suffix}", waiting, {})
+            yield _page(f"{begun}-{next(numbers):06}", waiting, {})
         waiting = content
     if waiting is not None:
-        yield _page(f"{begun}-{next(numbers):06}{suffix}", waiting, reached())
+        yield _page(f"{begun}-{next(numbers):06}", waiting, reached())
 
 
-def _page(name: str, content: BinaryIO, cursor: Mapping[str, Any]) -> Page:
+def _page(stem: str, told: Content, cursor: Mapping[str, Any]) -> Page:
+    suffix, content = told
+    name = f"{stem}{suffix}"
+
     def opened() -> BinaryIO:
         content.seek(0)
         return content

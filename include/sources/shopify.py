@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, BinaryIO, ClassVar, Literal, cast
+from typing import Any, BinaryIO, ClassVar, Literal, cast
 from zoneinfo import ZoneInfo
 
 import duckdb
 from pydantic import Field
 
 from include.errors import RegularsError
+from include.sources import polls
 from include.sources import shopify_queries as queries
 from include.sources.base import (
     TABLES,
@@ -55,7 +56,7 @@ VISIBLE_DAYS = 60
 # From so many records on, a bulk operation is quicker than pages.
 BULK_FROM = 1000
 KINDS: dict[Grain, Kind] = {"order": "orders", "contact": "customers", "product": "products"}
-SUBJECTS: dict[Kind, str] = {"orders": "ORDER", "customers": "CUSTOMER"}
+SUBJECTS: dict[Kind, str] = {"orders": "ORDER", "customers": "CUSTOMER", "products": "PRODUCT"}
 PAGES: dict[Kind, str] = {
     "orders": queries.ORDERS,
     "customers": queries.CUSTOMERS,
@@ -208,8 +209,6 @@ class Shopify(Source):
             if is_about_this_machine(error):
                 raise
             raise page.explain(error) from None
-        finally:
-            page.clear()
 
     def access(self, admin: Admin) -> tuple[str, set[str]]:
         """The shop's name, and what the app may read."""
@@ -227,15 +226,6 @@ class Shopify(Source):
             admin.close()
 
 
-@dataclass(frozen=True)
-class _Fetched:
-    """What landing is to keep of one answer."""
-
-    name: str
-    at: datetime
-    content: IO[bytes]
-
-
 class _Load:
     """One load: replies are fetched while the caller takes pages."""
 
@@ -249,42 +239,25 @@ class _Load:
         told = {} if self.is_backfill else cursor
         self.updates = _Position.read(overlap, told.get("updates", {}))
         self.deletions = _Position.read(overlap, told.get("deletions", {}))
-        self.count = 0
 
     def pages(self) -> Iterator[Page]:
-        """The pages; only the last one's cursor is new, because all before it is worth nothing
-        without the rest: refunds of orders in it, deletions.
-        """
+        """The pages; worth nothing without the last one: refunds of orders before it, deletions."""
         if not self.cursor and self.kind == "orders":
             self._warn_of_old_orders()
-        held: _Fetched | None = None
-        for fetched in self._replies():
-            if held:
-                yield self._page(held, is_last=False)
-            held = fetched
-        if held:
-            yield self._page(held, is_last=True)
+        return polls.pages(self._replies(), self._reached)
 
-    def _page(self, fetched: _Fetched, is_last: bool) -> Page:
-        cursor: Mapping[str, Any] = self.cursor
-        if is_last and not self.is_backfill:
-            cursor = {"updates": self.updates.told(), "deletions": self.deletions.told()}
-        return Page(
-            name=fetched.name,
-            modified_at=fetched.at,
-            version=lambda: fetched.name,
-            open=lambda: cast(BinaryIO, fetched.content),
-            cursor=cursor,
-        )
+    def _reached(self) -> Mapping[str, Any]:
+        if self.is_backfill:
+            return self.cursor
+        return {"updates": self.updates.told(), "deletions": self.deletions.told()}
 
-    def _replies(self) -> Iterator[_Fetched]:
+    def _replies(self) -> Iterator[polls.Content]:
         if self.is_backfill:
             yield from self._updated(self._window())
             return
         since = self.updates.since
         yield from self._updated(f"updated_at:>='{since}'" if since else None)
-        if self.kind in SUBJECTS:
-            yield from self._deleted()
+        yield from self._deleted()
 
     def _window(self) -> str:
         """A backfill's days: of orders when they were placed, of others when they changed."""
@@ -296,7 +269,7 @@ class _Load:
         name = "processed_at" if self.kind == "orders" else "updated_at"
         return f"{name}:>='{_written(first)}' AND {name}:<'{_written(end)}'"
 
-    def _updated(self, search: str | None) -> Iterator[_Fetched]:
+    def _updated(self, search: str | None) -> Iterator[polls.Content]:
         if self._is_large(search):
             try:
                 bulk, refunded = self._bulk(search)
@@ -326,7 +299,7 @@ class _Load:
         counted = self.admin.ask(queries.COUNTS[self.kind], query=search).data["counted"]
         return int(counted["count"]) >= BULK_FROM
 
-    def _bulk(self, search: str | None) -> tuple[list[_Fetched], list[str]]:
+    def _bulk(self, search: str | None) -> tuple[list[polls.Content], list[str]]:
         """The result of a bulk operation, and the orders in it that have refunds."""
         refunded: list[str] = []
 
@@ -339,9 +312,9 @@ class _Load:
         query = queries.BULK[self.kind] % {"filter": as_string(search or "")}
         result = self.admin.in_bulk(query, see)
         self.updates.jump(_written(datetime.fromisoformat(result.started_at)))
-        return ([self._fetched(BULK_SUFFIX, result.file)] if result.file else []), refunded
+        return [(BULK_SUFFIX, cast(BinaryIO, part)) for part in result.parts], refunded
 
-    def _whole(self, ids: list[str]) -> Iterator[_Fetched]:
+    def _whole(self, ids: list[str]) -> Iterator[polls.Content]:
         """Orders with all that their refunds hold."""
         size = FIRST_PAGE
         while ids:
@@ -358,7 +331,7 @@ class _Load:
             most = self.source.options.page_size
             size = self.admin.affordable(len(batch), reply.requested_cost, most)
 
-    def _deleted(self) -> Iterator[_Fetched]:
+    def _deleted(self) -> Iterator[polls.Content]:
         search = f"action:destroy AND subject_type:{SUBJECTS[self.kind]}"
         if self.deletions.since:
             search += f" AND created_at:>='{self.deletions.since}'"
@@ -399,17 +372,10 @@ class _Load:
                 VISIBLE_DAYS,
             )
 
-    def _reply(self, reply: Reply, is_completed: bool) -> _Fetched:
+    def _reply(self, reply: Reply, is_completed: bool) -> polls.Content:
         """An answer as it came, or with what was fetched to complete it."""
         body = json.dumps({"data": reply.data}).encode() if is_completed else reply.body
-        return self._fetched(".json.gz", io.BytesIO(gzip.compress(body, 3, mtime=0)))
-
-    def _fetched(self, suffix: str, content: IO[bytes]) -> _Fetched:
-        """Named so that a later fetch sorts behind an earlier one."""
-        self.count += 1
-        now = datetime.now(UTC)
-        name = f"{now:%Y%m%dT%H%M%S.%fZ}-{self.count:06d}{suffix}"
-        return _Fetched(name, now.replace(tzinfo=None), content)
+        return ".json.gz", io.BytesIO(gzip.compress(body, 3, mtime=0))
 
 
 def _is_part(record: Mapping[str, Any]) -> bool:

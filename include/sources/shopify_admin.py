@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -16,6 +14,7 @@ import httpx
 
 from include.connections import Credentials, checked_url
 from include.errors import BadInput, Reauthorise, Retry, Stop
+from include.sources.shopify_bulk import BulkParts
 from include.sources.shopify_queries import POLL_BULK, RUN_BULK, VERSION
 
 ATTEMPTS = 6
@@ -82,12 +81,12 @@ class Reply:
 
 @dataclass(frozen=True)
 class BulkResult:
-    """A finished bulk operation. started_at: whatever changed later may not be in it. file: its
-    lines, compressed by gzip and read from the start; None if it found nothing.
+    """A finished bulk operation. started_at: whatever changed later may not be in it. parts:
+    its lines, compressed by gzip and read from the start; none if it found nothing.
     """
 
     started_at: str
-    file: IO[bytes] | None
+    parts: list[IO[bytes]]
 
 
 class Admin:
@@ -161,7 +160,7 @@ class Admin:
         started = self._start(query)
         operation = self._finished(started["id"])
         if operation["url"] is None:
-            return BulkResult(started["createdAt"], None)
+            return BulkResult(started["createdAt"], [])
         # The address is signed: it needs no token, and must not get it.
         url = checked_url(operation["url"], self.connection)
         return BulkResult(started["createdAt"], self._download(url, operation["fileSize"], see))
@@ -255,30 +254,29 @@ class Admin:
             wait = min(30.0, wait * 1.5)
         raise Retry("a bulk operation at Shopify takes too long", 3600)
 
-    def _download(self, url: str, size: str | None, see: Callable[[bytes], None]) -> IO[bytes]:
-        """The result, compressed, in a file of this machine that is gone once it is closed."""
+    def _download(
+        self, url: str, size: str | None, see: Callable[[bytes], None]
+    ) -> list[IO[bytes]]:
+        """The result, compressed, in files of this machine that are gone once they are closed."""
         received, rest = 0, b""
         with ExitStack() as on_failure:
-            kept: IO[bytes] = on_failure.enter_context(tempfile.TemporaryFile())
-            packed = on_failure.enter_context(
-                gzip.GzipFile(fileobj=kept, mode="wb", compresslevel=3, mtime=0)
-            )
+            parts = BulkParts()
+            on_failure.callback(parts.close)
             try:
                 with httpx.stream("GET", url, timeout=TIMEOUT) as response:
                     if response.status_code != 200:
                         raise Retry(f"a bulk result cannot be fetched ({response.status_code})")
                     for chunk in response.iter_bytes(1 << 20):
                         received += len(chunk)
-                        packed.write(chunk)
                         *lines, rest = (rest + chunk).split(b"\n")
+                        parts.add(lines)
                         for line in lines:
                             see(line)
             except httpx.TransportError as error:
                 raise Retry(f"a bulk result was cut ({type(error).__name__})") from None
             if rest or (size is not None and received != int(size)):
                 raise Retry("a bulk result came cut")
-            packed.close()
-            kept.seek(0)
+            kept = parts.finish()
             on_failure.pop_all()
         return kept
 

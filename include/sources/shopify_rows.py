@@ -15,7 +15,6 @@ import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,9 +36,6 @@ Shape = str | Mapping[str, "Shape"] | list["Shape"]
 
 BULK_SUFFIX = ".jsonl.gz"
 LARGEST_OBJECT = 256 << 20
-# Orders of a bulk result that are put together at once: lists of lines cannot be spilled to disk.
-RANGE = 200_000
-END = 2**62
 
 _ID: Shape = {"id": "VARCHAR"}
 _BAG: Shape = {"shopMoney": {"amount": MONEY}}
@@ -353,15 +349,22 @@ line_lists as (
                     * 0.0001::decimal(4, 4)
                 )::decimal(18, 4)
             end
-        })) as lines
+        }) filter (where units > 0)) as lines
     from ordered
-    where units > 0
     group by __parentId
+),
+
+orders as (
+    select *
+    from page
+    where __parentId is null
 )
 
 select
     case
-        when starts_with(page.id, 'gid://shopify/Order/') then substr(page.id, 21)
+        when orders.id is null and line_lists.order_gid is not null
+            then error(line_lists.order_gid || ' __parentId')
+        when starts_with(orders.id, 'gid://shopify/Order/') then substr(orders.id, 21)
         else error('- id')
     end as order_key,
     substr(customer.id, 24) as customer_key,
@@ -370,17 +373,17 @@ select
     displayAddress.firstName as first_name,
     displayAddress.lastName as last_name,
     displayAddress.countryCodeV2 as country,
-    coalesce(processedAt, error(page.id || ' processedAt')) as ordered_at,
-    coalesce(currencyCode, error(page.id || ' currencyCode')) as currency,
+    coalesce(processedAt, error(orders.id || ' processedAt')) as ordered_at,
+    coalesce(currencyCode, error(orders.id || ' currencyCode')) as currency,
     lower(displayFinancialStatus) as payment_status,
-    coalesce(test, error(page.id || ' test')) as is_test,
+    coalesce(test, error(orders.id || ' test')) as is_test,
     cancelledAt as cancelled_at,
     null::timestamp as deleted_at,
     totalShippingPriceSet.shopMoney.amount as shipping_amount,
     totalTaxSet.shopMoney.amount as tax_amount,
     totalDiscountsSet.shopMoney.amount as discount_amount,
-    coalesce(totalPriceSet.shopMoney.amount, error(page.id || ' totalPriceSet')) as total_amount,
-    coalesce(taxesIncluded, error(page.id || ' taxesIncluded')) as is_tax_included,
+    coalesce(totalPriceSet.shopMoney.amount, error(orders.id || ' totalPriceSet')) as total_amount,
+    coalesce(taxesIncluded, error(orders.id || ' taxesIncluded')) as is_tax_included,
     coalesce(discountCodes, []) as discount_codes,
     coalesce(
         customerJourneySummary.firstVisit.utmParameters.source,
@@ -390,11 +393,11 @@ select
     coalesce(refund_lists.refunds, []) as refunds,
     list_transform(
         list_filter(
-            coalesce(transactions, error(page.id || ' transactions')),
+            coalesce(transactions, error(orders.id || ' transactions')),
             lambda item: item.kind is distinct from 'SUGGESTED_REFUND'
         ),
         lambda item: {
-            'payment_id': substr(coalesce(item.id, error(page.id || ' transactions[].id')), 32),
+            'payment_id': substr(coalesce(item.id, error(orders.id || ' transactions[].id')), 32),
             'parent_payment_id': substr(item.parentTransaction.id, 32),
             'kind': case item.kind
                 when 'SALE' then 'sale'
@@ -404,7 +407,7 @@ select
                 when 'VOID' then 'void'
                 when 'REFUND' then 'refund'
                 when 'CHANGE' then 'refund'
-                else error(page.id || ' transactions[].kind')
+                else error(orders.id || ' transactions[].kind')
             end,
             'status': case item.status
                 when 'SUCCESS' then 'success'
@@ -413,23 +416,25 @@ select
                 when 'FAILURE' then 'failure'
                 when 'ERROR' then 'error'
                 when 'UNKNOWN' then 'error'
-                else error(page.id || ' transactions[].status')
+                else error(orders.id || ' transactions[].status')
             end,
             'amount': coalesce(
-                item.amountSet.shopMoney.amount, error(page.id || ' transactions[].amountSet')
+                item.amountSet.shopMoney.amount, error(orders.id || ' transactions[].amountSet')
             ),
             'currency': item.amountSet.shopMoney.currencyCode,
             'paid_at': coalesce(item.processedAt, item.createdAt)
         }
     ) as payments,
-    coalesce(updatedAt, error(page.id || ' updatedAt')) as updated_at
-from page
-left join line_lists
-    on page.id = line_lists.order_gid
+    coalesce(updatedAt, error(orders.id || ' updatedAt')) as updated_at
+from orders
+full join line_lists
+    on orders.id = line_lists.order_gid
 left join refund_lists
-    on page.id = refund_lists.order_gid
-where __parentId is null
-    and (is_found or len(coalesce(page.refunds, error(page.id || ' refunds'))) = 0)
+    on orders.id = refund_lists.order_gid
+where
+    orders.id is null
+    or is_found
+    or len(coalesce(orders.refunds, error(orders.id || ' refunds'))) = 0
 """
 
 CUSTOMERS = """
@@ -516,34 +521,23 @@ _DELETED = {
         from shopify_deletions
         where starts_with(subjectId, 'gid://shopify/Customer/')
     """,
+    # Its SKUs are not told; `mark_deleted_products.sql` finds them.
+    "products": """
+        select
+            'product:' || substr(subjectId, 23) as sku,
+            substr(subjectId, 23) as product_id,
+            false as is_active,
+            createdAt as deleted_at,
+            createdAt as updated_at
+        from shopify_deletions
+        where starts_with(subjectId, 'gid://shopify/Product/')
+    """,
 }
 _DELETIONS_IN_PAGE = """
 create or replace temp view shopify_deletions as
 select unnest(data.deletions.nodes, max_depth := 2)
 from shopify_reply
 """
-_STARTS = """
-select position
-from (
-    select
-        rowid as position,
-        row_number() over (order by rowid) - 1 as number
-    from shopify_held
-    where __parentId is null
-)
-where number % ? = 0
-order by position
-"""
-_ORPHAN = """
-select children.__parentId
-from shopify_page as children
-anti join (select id from shopify_page where __parentId is null) as parents
-    on children.__parentId = parents.id
-where children.__parentId is not null
-limit 1
-"""
-_FIRST_ROWS = "create or replace temp table shopify_rows as from shopify_made"
-_MORE_ROWS = "insert into shopify_rows from shopify_made"
 _STATEMENTS: dict[Kind, str] = {"orders": ORDERS, "customers": CUSTOMERS, "products": PRODUCTS}
 
 
@@ -572,12 +566,11 @@ class PageRows:
 
     def relation(self, owner: str, time_zone: str) -> duckdb.DuckDBPyRelation:
         """The page's rows; keys get their owner, days are those of the time zone."""
-        if self.is_bulk and self.kind == "orders":
-            self._put_together(owner, time_zone)
-            return self.connection.table("shopify_rows")
         if self.is_bulk:
             self._bulk().create_view("shopify_page", replace=True)
-            rows = self.connection.sql(_STATEMENTS[self.kind])
+            # To read the file again for lines alone is quicker than to hold all that is in it.
+            statement = _STATEMENTS[self.kind].replace("as materialized", "as not materialized")
+            rows = self.connection.sql(statement)
         else:
             reply = self._reply()
             reply.create_view("shopify_reply", replace=True)
@@ -599,6 +592,8 @@ class PageRows:
         if told:
             record = None if told[1] == "-" else told[1]
             reason = "is missing, or means something that is not known"
+            if told[2] == "__parentId":
+                reason = "a line of an order that is not there"
             return BadPage(self.name, reason, record=record, path=told[2])
         try:
             for place, item in self._records():
@@ -612,43 +607,6 @@ class PageRows:
         except (OSError, EOFError, zlib.error, UnicodeDecodeError, json.JSONDecodeError):
             return BadPage(self.name, "it is not JSON: damaged, cut or half-written")
         return BadPage(self.name, "it cannot be read")
-
-    def clear(self) -> None:
-        """Give back what the rows were made from."""
-        for table in ("shopify_held", "shopify_rows"):
-            self.connection.execute(f"drop table if exists {table}")
-
-    def _put_together(self, owner: str, time_zone: str) -> None:
-        """The orders of a bulk result, in ranges of the file.
-
-        Shopify promises a line to come after its order, not right after it, as it does; where it
-        does not, all is put together at once.
-        """
-        self._bulk().create_view("shopify_page", replace=True)
-        self.connection.execute("create or replace temp table shopify_held as from shopify_page")
-        # What is held already is not worth holding again.
-        orders = ORDERS.replace("as materialized", "as not materialized")
-        starts = [row[0] for row in self.connection.execute(_STARTS, [RANGE]).fetchall()]
-        orphan: tuple[Any, ...] | None = None
-        for bounds in ([0, *starts[1:], END], [0, END]):
-            for number, (start, end) in enumerate(pairwise(bounds)):
-                position = ColumnExpression("rowid")
-                is_after = position >= ConstantExpression(start)
-                is_in_range = is_after & (position < ConstantExpression(end))
-                held = self.connection.table("shopify_held").filter(is_in_range)
-                held.create_view("shopify_page", replace=True)
-                orphan = self.connection.execute(_ORPHAN).fetchone()
-                if orphan:
-                    break
-                made = _canonical(self.connection.sql(orders), owner, time_zone)
-                made.create_view("shopify_made", replace=True)
-                self.connection.execute(_FIRST_ROWS if number == 0 else _MORE_ROWS)
-            else:
-                self.connection.execute("drop table shopify_held")
-                return
-        record = orphan[0] if orphan and _is_gid(orphan[0]) else None
-        reason = "a line of an order that is not there"
-        raise BadPage(self.name, reason, record=record, path="__parentId")
 
     def _bulk(self) -> duckdb.DuckDBPyRelation:
         shape = {"__parentId": "VARCHAR", **self.record, **self.child}

@@ -111,17 +111,18 @@ class Webhooks(Source):
                 store.remove(f"{folder}/{name}")
         waiting = [name for name in names if name >= since and name not in merged]
 
-        def contents() -> Iterator[BytesIO]:
+        def contents() -> Iterator[polls.Content]:
             for start in range(0, len(waiting), CALLS_PER_PAGE):
                 chosen = waiting[start : start + CALLS_PER_PAGE]
                 merged.update(chosen)
-                yield BytesIO(b"\n".join(store.read(f"{folder}/{name}") for name in chosen))
+                calls = b"\n".join(store.read(f"{folder}/{name}") for name in chosen)
+                yield ".jsonl", BytesIO(calls)
 
         def reached() -> dict[str, Any]:
             earliest = (_received_at(max(merged)) - OVERLAP).strftime(STAMP)
             return {"from": earliest, "merged": sorted(n for n in merged if n >= earliest)}
 
-        yield from polls.pages(contents(), ".jsonl", reached)
+        yield from polls.pages(contents(), reached)
 
     @contextmanager
     def rows(

@@ -5,8 +5,8 @@ meta data or stock moves no date there, and what is the same as last time is not
 
 An order in the trash is seen as deleted. One that is deleted for good leaves no trace:
 `check_deletions_days` compares the ids of the orders of the last so many days with those that were
-there before. A refund that is deleted is seen when its order changes next. A customer or a product
-that is gone is always seen.
+there before. A refund that is deleted moves no date and is seen when its order changes next. A
+customer or a product that is gone is always seen.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from email.utils import parsedate_to_datetime
 from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -171,10 +171,10 @@ class WooCommerce(Source):
                     )
                 catalogue = _Catalogue(cursor)
                 contents = self._catalogue(shop, catalogue)
-                yield from polls.pages(contents, ".json", catalogue.state)
+                yield from polls.pages(contents, catalogue.state)
             elif self.window:
                 contents = self._placed_within(shop, self.window)
-                yield from polls.pages(contents, ".json", lambda: cursor)
+                yield from polls.pages(contents, lambda: cursor)
             else:
                 overlap = polls.Overlap(self.options.overlap_minutes, cursor)
                 census = _Census(cursor, self.options.check_deletions_days)
@@ -183,7 +183,7 @@ class WooCommerce(Source):
                 def reached() -> dict[str, Any]:
                     return overlap.state() | census.state()
 
-                yield from polls.pages(contents, ".json", reached)
+                yield from polls.pages(contents, reached)
 
     @contextmanager
     def rows(
@@ -223,7 +223,9 @@ class WooCommerce(Source):
         with _Shop(self.place.credentials(name), name) as shop:
             yield shop
 
-    def _changed(self, shop: _Shop, overlap: polls.Overlap, census: _Census) -> Iterator[BinaryIO]:
+    def _changed(
+        self, shop: _Shop, overlap: polls.Overlap, census: _Census
+    ) -> Iterator[polls.Content]:
         """The orders that were changed since, each with its refunds; then those that are gone."""
 
         def listed() -> Iterator[Records]:
@@ -242,7 +244,7 @@ class WooCommerce(Source):
         if gone:
             yield _content(gone=gone)
 
-    def _placed_within(self, shop: _Shop, window: Window) -> Iterator[BinaryIO]:
+    def _placed_within(self, shop: _Shop, window: Window) -> Iterator[polls.Content]:
         zone = ZoneInfo(self.options.time_zone)
         first, after = (
             datetime.combine(day, time(), zone).astimezone(UTC)
@@ -254,7 +256,7 @@ class WooCommerce(Source):
                 kept = [self._kept(order) for order in orders]
                 yield _content(records=kept, refunds=_refunds(shop, kept))
 
-    def _catalogue(self, shop: _Shop, catalogue: _Catalogue) -> Iterator[BinaryIO]:
+    def _catalogue(self, shop: _Shop, catalogue: _Catalogue) -> Iterator[polls.Content]:
         """The pages of a whole list that are not as they were, and the records that are gone."""
         path, query = _LISTS[self.options.grain]
         for records in _whole(shop, path, query):
@@ -578,8 +580,8 @@ def _refunds(shop: _Shop, orders: Iterable[Mapping[str, Any]]) -> dict[str, Reco
     }
 
 
-def _content(**parts: Any) -> BinaryIO:
-    return BytesIO(json.dumps(parts).encode())
+def _content(**parts: Any) -> polls.Content:
+    return ".json", BytesIO(json.dumps(parts).encode())
 
 
 def _digest(content: Any) -> int:

@@ -18,7 +18,7 @@ import pytest
 from include.connections import Credentials
 from include.errors import BadInput, Reauthorise, Retry
 from include.landing import ingest
-from include.sources import shopify, shopify_queries, shopify_rows
+from include.sources import shopify, shopify_queries
 from include.sources.base import BadPage, Place
 from include.sources.shopify import Shopify, ShopifyOptions
 from tests.include.sources.contract import SourceContract
@@ -529,6 +529,26 @@ class TestContactsAndProducts:
         assert "variant:99" in rows
         assert (rows["cup"]["category"], rows["cup"]["is_active"]) == ("Tableware", False)
 
+    def test_a_deleted_product_takes_all_its_skus_along(self, shop, load):
+        shop.set(now=DAY.format(3))
+        for number, skus in ((1, ("mug", "cup")), (2, ("jug",))):
+            variants = [{"id": 10 * number + n, "sku": sku} for n, sku in enumerate(skus)]
+            told = {"created_at": DAY.format(1), "title": "Ware", "variants": variants}
+            shop.put("products", number, told, DAY.format(2))
+        load(grain="product")
+        gone = {"at": DAY.format(4)}
+        shop.sandbox.http.delete("/_shopify/products/1", params=gone).raise_for_status()
+        shop.set(now=DAY.format(5))
+        rows = {row["sku"]: row["deleted_at"] for row in load(grain="product")}
+        at = datetime(2026, 3, 4, 10)
+        assert rows == {"mug": at, "cup": at, "jug": None, "product:1": at}
+        # A code that another product has now is sold again.
+        variants = [{"id": 30, "sku": "mug"}]
+        told = {"created_at": DAY.format(5), "title": "Ware", "variants": variants}
+        shop.put("products", 3, told, DAY.format(5))
+        rows = {row["sku"]: row["deleted_at"] for row in load(grain="product")}
+        assert rows == {"mug": None, "cup": at, "jug": None, "product:1": at}
+
 
 class TestBadPages:
     @pytest.mark.parametrize(
@@ -572,9 +592,8 @@ class TestBadPages:
             assert "canary" not in str(raised.value)
 
     def test_lines_need_not_stand_right_after_their_order_but_must_have_one(
-        self, shop, source, tmp_path, monkeypatch
+        self, shop, source, tmp_path
     ):
-        monkeypatch.setattr(shopify_rows, "RANGE", 2)
         for number in range(1, 6):
             shop.put("orders", number, order(number), DAY.format(3))
         [page], _ = taken(source(bulk="always"))

@@ -39,6 +39,9 @@ renamed as (
     left join sources_with_upper_skus
         on source.source = sources_with_upper_skus.source
 
+    -- What a shop told of a deleted product, which its SKUs know by now.
+    where source.sku not like 'product:%'
+
 ),
 
 -- Codes that differ in letter case or blanks only are one product: the newest row speaks for it.
