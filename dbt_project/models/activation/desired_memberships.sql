@@ -58,7 +58,7 @@ final as (
         {{ md5_uuid('payloads.customer_id') }} as member_key,
         {{ md5_uuid(json_list([
             'contacts.email',
-            'contacts.phone',
+            'contacts.phone_key',
             'contacts.first_name',
             'contacts.last_name',
             'contacts.country',

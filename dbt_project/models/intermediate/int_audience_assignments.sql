@@ -95,7 +95,7 @@ final as (
                 then contacts.has_email_consent and contacts.email is not null
             else
                 contacts.has_ads_consent
-                and (contacts.email is not null or contacts.phone is not null)
+                and (contacts.email is not null or contacts.phone_key is not null)
         end
 
 )
