@@ -38,7 +38,8 @@ channels as (
     select
         '{{ destination.to }}' as channel,
         '{{ medium_of(destination.to) }}' as medium,
-        '{{ audience.name }}' as audience
+        '{{ audience.name }}' as audience,
+        {{ destination.fields | default([]) | length }} as field_count
 
     union all
 
@@ -48,7 +49,8 @@ channels as (
     select
         cast(null as varchar) as channel,
         cast(null as varchar) as medium,
-        cast(null as varchar) as audience
+        cast(null as varchar) as audience,
+        cast(null as integer) as field_count
     where false
 
 ),
@@ -59,14 +61,16 @@ payloads as (
         channels.channel,
         decisions.audience,
         decisions.customer_id,
-        case concat(channels.channel, ' ', channels.audience)
+        case
+            when channels.field_count = 0 then '{}'
             {%- for audience in var('audiences') %}
             {%- for destination in audience.destinations or [] if destination.fields %}
-            when '{{ destination.to }} {{ audience.name }}'
+            when
+                channels.channel = '{{ destination.to }}'
+                and channels.audience = '{{ audience.name }}'
                 then {{ only_keys('members.payload', destination.fields) }}
             {%- endfor %}
             {%- endfor %}
-            else '{}'
         end as payload
 
     from decisions

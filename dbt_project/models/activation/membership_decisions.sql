@@ -46,7 +46,7 @@ final as (
         case
             when assignments.decision is not null then assignments.decision
             when held_out.customer_id is not null then 'held_out'
-            -- No lot has been drawn for an audience that goes nowhere; this is the one it will draw.
+            -- An audience that goes nowhere draws no lots; these are the ones it will draw.
             when
                 not assignments.is_switched_on
                 and shares.holdout_percent is not null

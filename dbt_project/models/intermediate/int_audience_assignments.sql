@@ -1,6 +1,7 @@
--- Whom an audience may speak to on which medium: consent, suppression, a usable address, priority and
--- the frequency cap are settled here, once, so that no audience can forget them. Only the holdout is
--- still to come. Who was let in is remembered, so that nobody who is in gives way to who comes after.
+-- Whom an audience may speak to on which medium: consent, suppression, a usable address, priority
+-- and the frequency cap are settled here, once, so that no audience can forget them. Only the
+-- holdout is still to come. Who was let in is remembered, so that nobody who is in gives way to who
+-- comes after.
 with
 
 members as (
@@ -192,7 +193,7 @@ budgets as (
         is_promotional
         and let_in_date > {{ add_days(as_of(), -7) }}
 
-    group by medium, customer_id
+    group by 1, 2
 
 ),
 
