@@ -79,7 +79,9 @@ class Audience(Strict):
         for target in self.destinations:
             if target.to == destination:
                 return target
-        known = ", ".join(target.to for target in self.destinations) or "nowhere, it is switched off"
+        known = (
+            ", ".join(target.to for target in self.destinations) or "nowhere, it is switched off"
+        )
         raise BadInput(f"audience {self.name} does not go to {destination}; it goes to: {known}")
 
 
