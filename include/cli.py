@@ -22,7 +22,7 @@ from include.activation import preview as previews
 from include.activation import sync as activation
 from include.activation.audiences import Audience, audience_sizes, get_audience, load_audiences
 from include.connections import connection_id, read_connection
-from include.dbt import BUILD, run_dbt
+from include.dbt import BUILD, run_dbt, target_path
 from include.errors import BadInput, RegularsError
 from include.quality.gate import audience_gate, raw_gate
 from include.quarantine import Quarantine
@@ -253,6 +253,14 @@ def dbt(context: typer.Context) -> None:
 
 
 @app.command()
+def docs() -> None:
+    """Write one page that describes every model, its columns, its tests and what it is made of."""
+    settings = load_settings()
+    run_dbt(settings, ["--quiet", "docs", "generate", "--static"], settings.day())
+    _tell(str(target_path(settings) / "static_index.html"))
+
+
+@app.command()
 def sandbox() -> None:
     """Serve the sandbox, with its page, on loopback until stopped."""
     settings = load_settings()
@@ -323,6 +331,8 @@ def _for_each(
     rows: list[dict[str, Any]] = []
     failures: list[RegularsError] = []
     chosen = [get_audience(audience)] if audience else list(load_audiences().values())
+    if audience and not chosen[0].is_switched_on:
+        raise BadInput(f"audience {audience} is switched off: it has no destinations")
     for one in chosen:
         targets = [one.target(destination)] if destination and audience else one.destinations
         for target in targets:

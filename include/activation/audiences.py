@@ -79,9 +79,9 @@ class Audience(Strict):
         for target in self.destinations:
             if target.to == destination:
                 return target
-        known = (
-            ", ".join(target.to for target in self.destinations) or "nowhere, it is switched off"
-        )
+        if not self.is_switched_on:
+            raise BadInput(f"audience {self.name} is switched off: it has no destinations")
+        known = ", ".join(target.to for target in self.destinations)
         raise BadInput(f"audience {self.name} does not go to {destination}; it goes to: {known}")
 
 
@@ -98,9 +98,9 @@ def load_audiences(path: Path = DECLARATIONS) -> dict[str, Audience]:
     return {audience.name: audience for audience in audiences}
 
 
-def switched_on() -> list[str]:
+def switched_on(path: Path = DECLARATIONS) -> list[str]:
     """The names of the audiences that go somewhere, in the order of the file."""
-    return [audience.name for audience in load_audiences().values() if audience.is_switched_on]
+    return [name for name, audience in load_audiences(path).items() if audience.is_switched_on]
 
 
 def get_audience(name: str, path: Path = DECLARATIONS) -> Audience:
