@@ -15,7 +15,7 @@ from include import publishing
 from include.activation.audiences import Audience, audience_sizes
 from include.activation.ledger import Ledger, ledgers
 from include.activation.workbench import Workbench, open_workbench
-from include.destinations import Destination
+from include.destinations import known_destination
 from include.errors import Stop
 from include.publishing import Snapshot
 from include.settings import Settings
@@ -159,7 +159,7 @@ def _changes(bench: Workbench, snapshot: Snapshot, audience: Audience) -> Iterat
         [counts] = bench.run(
             "preview_changes",
             is_declared=destination in declared,
-            carries_fields=Destination.registry[destination].carries_fields,
+            carries_fields=known_destination(destination).carries_fields,
         ).to_pylist()
         yield Change(destination=destination, **counts)
 
