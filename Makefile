@@ -10,7 +10,7 @@ MARIADB := /usr/sbin/mariadbd
 MANIFEST := dbt_project/target/manifest.json
 MODELS := $(shell find dbt_project -path dbt_project/target -prune -o -type f -print)
 
-.PHONY: help install manifest demo up down test lint bench lock clean
+.PHONY: help install manifest docs demo up down test lint bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ manifest: $(MANIFEST) ## have dbt list its models for Airflow; after each change
 $(MANIFEST): $(MODELS) | $(INSTALLED)
 	@$(BIN)/regulars dbt --quiet parse --target-path target
 	@test -s $@ && touch $@
+
+docs: $(INSTALLED) ## one page that describes every model; says where it is
+	@$(BIN)/regulars docs
 
 demo: $(MANIFEST) ## real orders through the real Airflow into the sandbox, once, with a summary
 	@$(BIN)/regulars local demo

@@ -21,12 +21,12 @@ from airflow.sdk import (
 )
 from airflow.utils.types import DagRunType
 
-from include.activation.audiences import load_audiences
+from include.activation.audiences import load_audiences, switched_on
 from regulars_airflow.assets import AUDIENCES
 from regulars_airflow.defaults import DEFAULT_ARGS
 from regulars_airflow.runs import audience
 
-NAMES = [*load_audiences()]
+NAMES = switched_on()
 DESTINATIONS = sorted(
     {target.to for each in load_audiences().values() for target in each.destinations}
 )

@@ -18,10 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from include import landing, publishing
+from include.activation import preview as previews
 from include.activation import sync as activation
 from include.activation.audiences import Audience, audience_sizes, get_audience, load_audiences
 from include.connections import connection_id, read_connection
-from include.dbt import BUILD, run_dbt
+from include.dbt import BUILD, run_dbt, target_path
 from include.errors import BadInput, RegularsError
 from include.quality.gate import audience_gate, raw_gate
 from include.quarantine import Quarantine
@@ -33,8 +34,16 @@ from include.store import Store
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
 )
+audiences = typer.Typer(invoke_without_command=True)
+app.add_typer(audiences, name="audiences")
 console = Console()
 progress = Console(stderr=True)
+
+SWITCH_ON = (
+    "An audience that is off is computed, and sent nowhere. To switch it on, name its destinations "
+    "in dbt_project/models/audiences/_audiences.yml, such as "
+    "`destinations: \\[{to: mailchimp, fields: \\[...]}]`; the next build and publish send it."
+)
 
 AsOf = Annotated[
     datetime | None,
@@ -172,23 +181,68 @@ def status(as_of: AsOf = None, as_json: AsJson = False) -> None:
     _show("Audiences at their destinations", rows, as_json)
 
 
-@app.command()
-def audiences(as_of: AsOf = None, as_json: AsJson = False) -> None:
-    """List the declared audiences, and how many members the published snapshot gives each."""
+@audiences.callback()
+def list_audiences(context: typer.Context, as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """List the declared audiences, on and off, and how many members each has by the snapshot.
+
+    Also: `preview NAME` for one of them in depth, `overlap` for what they have in common.
+    """
+    if context.invoked_subcommand:
+        return
     snapshot = publishing.current(Store(_settings(as_of).store))
     sizes = audience_sizes(snapshot) if snapshot else {}
+    declared = load_audiences().values()
     rows = [
         {
             "audience": audience.name,
+            "state": "on" if audience.is_switched_on else "off",
+            "kind": audience.kind,
             "members": sizes.get(audience.name, 0) if snapshot else None,
             "held_out_percent": audience.holdout_percent,
             "destinations": " ".join(target.to for target in audience.destinations),
             "owner": audience.owner,
-            "description": audience.description,
         }
-        for audience in load_audiences().values()
+        | ({"description": audience.description.strip()} if as_json else {})
+        for audience in declared
     ]
     _show("Audiences", rows, as_json)
+    if not as_json and not all(audience.is_switched_on for audience in declared):
+        console.print(SWITCH_ON, highlight=False)
+
+
+@audiences.command("preview")
+def preview_audience(name: str, as_json: AsJson = False) -> None:
+    """Show one audience: its size, who is kept out and why, and what the next sync would do."""
+    audience = get_audience(name)
+    shown = previews.preview(load_settings(), audience)
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(shown), default=str) + "\n")
+        return
+    state = "on" if shown.is_switched_on else "off"
+    console.print(f"[bold]{shown.audience}[/bold] ({state}): {shown.description}", highlight=False)
+    console.print(
+        f"{shown.members} members as of {shown.as_of}; {shown.kind}, owner {shown.owner}, "
+        f"priority {shown.priority}, {shown.holdout_percent} % held out",
+        highlight=False,
+    )
+    for title, rows in (
+        ("Who is spoken to" if shown.is_switched_on else "Who would be spoken to", shown.decisions),
+        ("What the next sync would do", shown.destinations),
+        ("Why they are in", shown.reasons),
+        ("What their columns hold, and who is sent them", shown.fields),
+        ("Whom it shares with others", shown.overlaps),
+    ):
+        if rows:
+            _show(title, [asdict(row) for row in rows], as_json=False)
+    if not shown.is_switched_on:
+        console.print(SWITCH_ON, highlight=False)
+
+
+@audiences.command("overlap")
+def audience_overlap(as_json: AsJson = False) -> None:
+    """List every two audiences that share members, the most alike first."""
+    rows = [asdict(overlap) for overlap in previews.overlaps(load_settings())]
+    _show("Members in common", rows, as_json)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -196,6 +250,14 @@ def dbt(context: typer.Context) -> None:
     """Run any dbt command with the project's profile and variables, such as `dbt test`."""
     settings = load_settings()
     run_dbt(settings, context.args, settings.day())
+
+
+@app.command()
+def docs() -> None:
+    """Write one page that describes every model, its columns, its tests and what it is made of."""
+    settings = load_settings()
+    run_dbt(settings, ["--quiet", "docs", "generate", "--static"], settings.day())
+    _tell(str(target_path(settings) / "static_index.html"))
 
 
 @app.command()
@@ -269,6 +331,8 @@ def _for_each(
     rows: list[dict[str, Any]] = []
     failures: list[RegularsError] = []
     chosen = [get_audience(audience)] if audience else list(load_audiences().values())
+    if audience and not chosen[0].is_switched_on:
+        raise BadInput(f"audience {audience} is switched off: it has no destinations")
     for one in chosen:
         targets = [one.target(destination)] if destination and audience else one.destinations
         for target in targets:
@@ -295,7 +359,7 @@ def _show(title: str, rows: Sequence[dict[str, Any]], as_json: bool) -> None:
         return
     table = Table(title=title, title_justify="left")
     for name in rows[0] if rows else ():
-        table.add_column(name.replace("_", " "))
+        table.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(_shown(value) for value in row.values()))
     console.print(table)

@@ -56,3 +56,29 @@
 
 )
 {%- endmacro %}
+
+{#- Components that join more people than they may, or are too long to settle, as the table expression
+    `<name>` (root, people_count). `pairs` says which of its nodes are people (is_person). -#}
+{% macro crowds(name, pairs, components, most_people) -%}
+{{ name }} as (
+
+    select
+        components.root,
+        count(distinct case when pairs.is_person then pairs.node end) as people_count
+
+    from {{ pairs }} as pairs
+
+    inner join {{ components }} as components
+        on pairs.node = components.node
+
+    inner join {{ components }} as other_ends
+        on pairs.neighbour = other_ends.node
+
+    group by components.root
+
+    having
+        count(distinct case when pairs.is_person then pairs.node end) > {{ most_people }}
+        or bool_or(components.root != other_ends.root)
+
+)
+{%- endmacro %}

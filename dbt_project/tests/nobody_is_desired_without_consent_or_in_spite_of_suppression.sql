@@ -47,6 +47,6 @@ where
     or contacts.suppressed_reason is not null
     or suppressions.customer_id is not null
     or held_out.customer_id is not null
-    or coalesce(contacts.email, contacts.phone) is null
+    or coalesce(contacts.email, contacts.phone_key) is null
     or (memberships.channel = 'mailchimp' and not contacts.has_email_consent)
     or (memberships.channel != 'mailchimp' and not contacts.has_ads_consent)

@@ -54,23 +54,33 @@ class Guard(Strict):
 class Audience(Strict):
     """One audience: who answers for it, who is held out, where it goes, how far it may move.
 
-    Within an `exclusive_group` a customer belongs to the audience with the lowest `priority` only.
+    Without `destinations` it is switched off: computed and shown, but sent nowhere. A `promotional`
+    one sells something and counts against the frequency cap, a `service` one does not. Within an
+    `exclusive_group` a customer belongs to the audience with the lowest `priority` only.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,49}$")
     description: str = Field(min_length=1)
     owner: str = Field(min_length=1)
+    kind: Literal["promotional", "service"] = "promotional"
     priority: int = Field(100, ge=0)
     exclusive_group: str | None = None
     holdout_percent: int = Field(0, ge=0, le=50)
-    destinations: tuple[Target, ...] = Field(min_length=1)
+    destinations: tuple[Target, ...] = ()
     guard: Guard = Guard()
+
+    @property
+    def is_switched_on(self) -> bool:
+        """Whether it goes anywhere."""
+        return bool(self.destinations)
 
     def target(self, destination: str) -> Target:
         """How the audience goes to one destination. Raises `BadInput` if it does not go there."""
         for target in self.destinations:
             if target.to == destination:
                 return target
+        if not self.is_switched_on:
+            raise BadInput(f"audience {self.name} is switched off: it has no destinations")
         known = ", ".join(target.to for target in self.destinations)
         raise BadInput(f"audience {self.name} does not go to {destination}; it goes to: {known}")
 
@@ -86,6 +96,11 @@ def load_audiences(path: Path = DECLARATIONS) -> dict[str, Audience]:
         if count > 1:
             raise BadInput(f"{path.name}: audience {name} is declared {count} times")
     return {audience.name: audience for audience in audiences}
+
+
+def switched_on(path: Path = DECLARATIONS) -> list[str]:
+    """The names of the audiences that go somewhere, in the order of the file."""
+    return [name for name, audience in load_audiences(path).items() if audience.is_switched_on]
 
 
 def get_audience(name: str, path: Path = DECLARATIONS) -> Audience:

@@ -9,7 +9,6 @@ from typing import Any
 
 import duckdb
 from duckdb import ColumnExpression, ConstantExpression
-from duckdb.func import FunctionNullHandling
 
 from include.destinations import Destination
 from include.publishing import Snapshot
@@ -58,10 +57,6 @@ class Workbench(Warehouse):
         """Who the selected contacts are at the destination, as the view `addressed`."""
         self.connection.read_parquet(snapshot.path("contacts")).create_view("all_contacts")
         self.run(contacts)
-        for name, function in destination.functions.items():
-            self.connection.create_function(
-                name, function, null_handling=FunctionNullHandling.SPECIAL
-            )
         self.connection.sql(destination.contacts_sql).create_view("addressed")
 
     def statement(self, name: str) -> duckdb.DuckDBPyRelation:

@@ -37,7 +37,7 @@ CALLS_PER_BATCH = {"mailchimp": 2, "meta": 1}
 CONTACTS = """
 select
     'bench:' || i as customer_id, 'customer-' || i || '@shop.example' as email,
-    '+44 7700 ' || lpad((900000 + i % 1000)::varchar, 6, '0') as phone, 'Ann' as first_name,
+    '+447700' || lpad((900000 + i % 1000)::varchar, 6, '0') as phone_key, 'Ann' as first_name,
     'Smith' as last_name, 'GB' as country, 'en' as language, true as has_email_consent,
     true as has_ads_consent, null::timestamp as consent_at, null::varchar as consent_source,
     null::varchar as suppressed_reason

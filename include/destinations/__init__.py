@@ -15,12 +15,17 @@ for module in iter_modules(__path__):
 DESTINATIONS = Destination.registry
 
 
-def open_destination(name: str, credentials: Credentials) -> Destination:
-    """The destination of that name. Raises `BadInput` that lists the known ones."""
+def known_destination(name: str) -> type[Destination]:
+    """The kind of destination of that name. Raises `BadInput` that lists the known ones."""
     if name not in DESTINATIONS:
         known = ", ".join(sorted(DESTINATIONS))
         raise BadInput(f"unknown destination {name}; known are: {known}")
-    return DESTINATIONS[name](credentials)
+    return DESTINATIONS[name]
 
 
-__all__ = ["DESTINATIONS", "Destination", "open_destination"]
+def open_destination(name: str, credentials: Credentials) -> Destination:
+    """The destination of that name. Raises `BadInput` that lists the known ones."""
+    return known_destination(name)(credentials)
+
+
+__all__ = ["DESTINATIONS", "Destination", "known_destination", "open_destination"]

@@ -8,7 +8,7 @@ describe a state to reach.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -131,9 +131,9 @@ class Destination(ABC):
 
     `contacts_sql` is one static select over the view `contacts` giving customer_id, identity (NULL
     if the person cannot be addressed here) and `contact`, a struct of text or NULL; it normalises
-    and hashes. `functions` are Python functions it may call, by name. A destination that keeps
-    nothing but who is in (`carries_fields` False) has nothing to update. `session_seconds` is
-    how long an upload session may be used, None if there are none; sessions need one connection.
+    and hashes. A destination that keeps nothing but who is in (`carries_fields` False) has nothing
+    to update. `session_seconds` is how long an upload session may be used, None if there are none;
+    sessions need one connection.
     """
 
     name: ClassVar[str]
@@ -143,7 +143,6 @@ class Destination(ABC):
     session_seconds: ClassVar[float | None] = None
     status_groups: ClassVar[tuple[str, ...]] = ()
     contacts_sql: ClassVar[str]
-    functions: ClassVar[Mapping[str, Callable[..., str | None]]] = {}
     registry: ClassVar[dict[str, type[Destination]]] = {}
 
     def __init_subclass__(cls, **kwargs: object) -> None:

@@ -12,11 +12,9 @@ import string
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
-import phonenumbers
 import requests
 from facebook_business.api import FacebookAdsApi
 from facebook_business.exceptions import FacebookRequestError
@@ -51,23 +49,6 @@ GONE = frozenset({(100, 33), (2654, None)})
 SESSION_BUSY = (2650, 1870145)
 SESSION_OVER = frozenset({(2650, 1870158), (2650, 1870159)})
 TOO_SMALL = (100, 1870034)
-
-
-def national_phone(phone: str | None, country: str | None) -> str | None:
-    """A number written without its country code, as digits with it; None if that is unknown.
-
-    `country` is an ISO 3166 code of two letters.
-    """
-    if not phone or not country:
-        return None
-    try:
-        number = phonenumbers.parse(phone, country.strip().upper())
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_possible_number(number):
-        return None
-    e164: str = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    return e164.removeprefix("+")
 
 
 def form_encoded(parameters: Mapping[str, object]) -> bytes:
@@ -113,32 +94,19 @@ class Meta(Destination):
     carries_fields = False
     # Meta closes a session 90 minutes after its first batch.
     session_seconds = 80 * 60
-    functions = MappingProxyType({"national_phone": national_phone})
     contacts_sql = r"""
         with
-
-        normalised as (
-            select
-                customer_id,
-                lower(trim(email)) as email,
-                -- an extension is no part of the number, nor the (0) that is dialled at home only
-                case
-                    when regexp_full_match(phone, '\+[1-9][0-9]*') then substr(phone, 2)
-                    when regexp_matches(phone, '^ *(\+|00)')
-                        then ltrim(regexp_replace(phone, '\(0\)|[A-Za-z].*$|\D', '', 'g'), '0')
-                    else national_phone(regexp_replace(phone, '[A-Za-z].*$', ''), country)
-                end as phone
-            from contacts
-        ),
 
         hashed as (
             select
                 customer_id,
                 case
-                    when regexp_full_match(email, '[^@\s]+@[^@\s]+\.[^@\s]+') then sha256(email)
+                    when regexp_full_match(trim(email), '[^@\s]+@[^@\s]+\.[^@\s]+')
+                        then sha256(lower(trim(email)))
                 end as email_hash,
-                case when strlen(phone) between 7 and 15 then sha256(phone) end as phone_hash
-            from normalised
+                -- E.164 without its plus sign
+                sha256(substr(phone_key, 2)) as phone_hash
+            from contacts
         )
 
         select

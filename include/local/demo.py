@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from include.activation.audiences import load_audiences
+from include.activation.audiences import switched_on
 from include.errors import Stop
 from include.local.keeper import Service
 from include.local.rest import FINISHED, Airflow
@@ -115,7 +115,7 @@ def _stack(
 
 def _follow(airflow: Airflow, since: datetime, clock: Clock) -> None:
     """Wait for the whole chain of runs, saying what ended. Raises `Stop` if one fails."""
-    expected = {stage: 1 for stage in STAGES} | {STAGES[-1]: len(load_audiences())}
+    expected = {stage: 1 for stage in STAGES} | {STAGES[-1]: len(switched_on())}
     told: set[str] = set()
     while clock.seconds < LONGEST_SECONDS:
         runs = airflow.runs(since)

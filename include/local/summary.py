@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from include import publishing
-from include.activation.audiences import audience_sizes
+from include.activation.audiences import audience_sizes, load_audiences, switched_on
 from include.activation.ledger import Ledger, ledgers
 from include.activation.plan import load_plan
 from include.activation.receipts import Receipt, read_receipts
@@ -38,6 +38,8 @@ def show_summary(
         highlight=False,
     )
     console.print(_segments(snapshot), _audiences(snapshot))
+    if waiting := len(load_audiences()) - len(switched_on()):
+        console.print(f"{waiting} more audiences are ready, switched off: `regulars audiences`.")
     if any(receipts for _, receipts in sent):
         console.print(_sendings(sent))
         _show_rejections(console, sent)
@@ -70,8 +72,8 @@ def _audiences(snapshot: Snapshot) -> Table:
     members = audience_sizes(snapshot)
     held_out = audience_sizes(snapshot, "held_out")
     table = _table("Audiences", "audience", "members", "held out")
-    for audience, count in members.items():
-        table.add_row(audience, f"{count:,}", f"{held_out.get(audience, 0):,}")
+    for audience in sorted(switched_on()):
+        table.add_row(audience, f"{members.get(audience, 0):,}", f"{held_out.get(audience, 0):,}")
     return table
 
 

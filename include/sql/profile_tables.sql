@@ -13,6 +13,8 @@ with keys as (
     union all
     select 'desired_memberships', channel, audience, customer_id from marts.desired_memberships
     union all
+    select 'membership_decisions', medium, audience, customer_id from marts.membership_decisions
+    union all
     select 'held_out', audience, customer_id, '' from marts.held_out
     union all
     select 'retention_cohorts', cohort_month::varchar, months_since::varchar, ''
@@ -37,7 +39,7 @@ counted as (
 expected as (
     select unnest([
         'customers', 'orders', 'order_lines', 'contacts', 'audience_members',
-        'desired_memberships', 'held_out', 'retention_cohorts', 'monthly_kpis',
+        'desired_memberships', 'membership_decisions', 'held_out', 'retention_cohorts', 'monthly_kpis',
         'customer_identities', 'consents'
     ]) as subject
 )

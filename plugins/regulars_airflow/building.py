@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include import publishing
-from include.activation.audiences import load_audiences
+from include.activation.audiences import load_audiences, switched_on
 from include.quality import gate
 from include.settings import load_settings
 from include.sources.declarations import sources_with_rows
@@ -29,7 +29,8 @@ def audience_gate(day: str) -> str:
 
 
 def publish(day: str, dag_run: Any, outlet_events: Any) -> str:
-    """Publish what was built, and start a sync of every audience; returns the snapshot's id.
+    """Publish what was built, and start a sync of every audience that goes
+    somewhere; returns the snapshot's id.
 
     Skips, so that nothing is published nor sent, when the run rebuilds history: a backfill, or a
     day before the one that is published.
@@ -40,5 +41,5 @@ def publish(day: str, dag_run: Any, outlet_events: Any) -> str:
     if dag_run.run_type == "backfill" or (newest and as_of < newest.as_of):
         raise AirflowSkipException(f"{day} is history; published is {newest and newest.as_of}")
     snapshot = publishing.publish(settings, as_of)
-    outlet_events[AUDIENCES].add_partitions([*load_audiences()])
+    outlet_events[AUDIENCES].add_partitions(switched_on())
     return snapshot.snapshot_id

@@ -9,7 +9,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.utils.types import DagRunType
 
-from include.activation.audiences import load_audiences
+from include.activation.audiences import switched_on
 from include.local.stack import load_pools
 
 DAGS = Path(__file__).parents[2] / "dags"
@@ -77,8 +77,8 @@ def test_every_pool_a_task_names_comes_with_the_project(dagbag):
 def test_the_sync_is_started_per_audience_and_never_by_a_backfill(dagbag):
     sync = dagbag.dags["sync_audiences"]
     assert set(sync.allowed_run_types) == {DagRunType.ASSET_TRIGGERED, DagRunType.MANUAL}
-    assert sync.timetable.default_partition_mapper.allowed_keys == [*load_audiences()]
-    assert sync.params.get_param("audience").schema["enum"] == [None, *load_audiences()]
+    assert sync.timetable.default_partition_mapper.allowed_keys == switched_on()
+    assert sync.params.get_param("audience").schema["enum"] == [None, *switched_on()]
 
 
 def test_parsing_the_dags_touches_no_data(dagbag, home):

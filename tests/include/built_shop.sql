@@ -70,6 +70,10 @@ select 'mailchimp' as channel, audience, customer_id
 from marts.audience_members
 anti join marts.held_out using (audience, customer_id);
 
+create table marts.membership_decisions as
+select 'email' as medium, audience, customer_id, 'included' as decision
+from marts.desired_memberships;
+
 create table marts.retention_cohorts as
 select date '2026-01-01' as cohort_month, 0 as months_since, 72 as customers;
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -75,7 +76,7 @@ class Shop:
             text=True,
         )
 
-    def does(self, *arguments: str) -> list[dict]:
+    def does(self, *arguments: str) -> Any:
         finished = self.run(*arguments)
         assert finished.returncode == 0, finished.stdout + finished.stderr
         return json.loads(finished.stdout) if "--json" in arguments else []
@@ -94,6 +95,13 @@ def test_ingest_build_publish_and_sync_in_that_order_do_the_whole_job_once(shop)
     published = {row["table"]: row["rows"] for row in shop.does("publish", "--json")}
     assert published["orders"] == orders
     assert published["customers"] == CUSTOMERS
+
+    listed = {row["audience"]: row for row in shop.does("audiences", "--json")}
+    assert listed["mailable_customers"]["members"] == CUSTOMERS
+    assert listed["mailable_customers"]["state"] == "on"
+    shown = shop.does("audiences", "preview", "mailable_customers", "--json")
+    assert [change["adds"] for change in shown["destinations"]] == [CUSTOMERS]
+    assert {row["audience"] for row in shop.does("audiences", "overlap", "--json")} <= {*listed}
 
     planned = shop.does("plan", "--audience", "mailable_customers", "--json")
     assert [(row["adds"], row["decision"]) for row in planned] == [(CUSTOMERS, "pass")]

@@ -25,7 +25,7 @@ TABLES = {
     "consents",
     "customer_identities",
     "customers", "orders", "order_lines", "contacts", "audience_members", "held_out",
-    "desired_memberships", "retention_cohorts", "monthly_kpis",
+    "desired_memberships", "membership_decisions", "retention_cohorts", "monthly_kpis",
 }  # fmt: skip
 
 

@@ -2,9 +2,19 @@
 -- a change in any of it is an update, and nothing else is.
 with
 
-held_out as (
+decisions as (
 
-    select * from {{ ref('held_out') }}
+    select * from {{ ref('membership_decisions') }}
+
+    where
+        is_switched_on
+        and decision = 'included'
+
+),
+
+members as (
+
+    select * from {{ ref('audience_members') }}
 
 ),
 
@@ -20,20 +30,16 @@ suppressions as (
 
 ),
 
-payloads as (
+channels as (
 
     {%- for audience in var('audiences') %}
-    {%- for destination in audience.destinations %}
+    {%- for destination in audience.destinations or [] %}
 
     select
-        channel,
-        audience,
-        customer_id,
-        {{ only_keys('payload', destination.fields or []) }} as payload
-    from {{ ref('int_audience_assignments') }}
-    where
-        channel = '{{ destination.to }}'
-        and audience = '{{ audience.name }}'
+        '{{ destination.to }}' as channel,
+        '{{ medium_of(destination.to) }}' as medium,
+        '{{ audience.name }}' as audience,
+        {{ destination.fields | default([]) | length }} as field_count
 
     union all
 
@@ -42,10 +48,42 @@ payloads as (
 
     select
         cast(null as varchar) as channel,
+        cast(null as varchar) as medium,
         cast(null as varchar) as audience,
-        cast(null as varchar) as customer_id,
-        cast(null as varchar) as payload
+        cast(null as integer) as field_count
     where false
+
+),
+
+payloads as (
+
+    select
+        channels.channel,
+        decisions.audience,
+        decisions.customer_id,
+        case
+            when channels.field_count = 0 then '{}'
+            {%- for audience in var('audiences') %}
+            {%- for destination in audience.destinations or [] if destination.fields %}
+            when
+                channels.channel = '{{ destination.to }}'
+                and channels.audience = '{{ audience.name }}'
+                then {{ only_keys('members.payload', destination.fields) }}
+            {%- endfor %}
+            {%- endfor %}
+        end as payload
+
+    from decisions
+
+    inner join channels
+        on
+            decisions.medium = channels.medium
+            and decisions.audience = channels.audience
+
+    inner join members
+        on
+            decisions.audience = members.audience
+            and decisions.customer_id = members.customer_id
 
 ),
 
@@ -58,7 +96,7 @@ final as (
         {{ md5_uuid('payloads.customer_id') }} as member_key,
         {{ md5_uuid(json_list([
             'contacts.email',
-            'contacts.phone',
+            'contacts.phone_key',
             'contacts.first_name',
             'contacts.last_name',
             'contacts.country',
@@ -72,18 +110,11 @@ final as (
     inner join contacts
         on payloads.customer_id = contacts.customer_id
 
-    left join held_out
-        on
-            payloads.audience = held_out.audience
-            and payloads.customer_id = held_out.customer_id
-
     -- Asked last, and of the list itself: nothing before this can let anybody through.
     left join suppressions
         on payloads.customer_id = suppressions.customer_id
 
-    where
-        held_out.customer_id is null
-        and suppressions.customer_id is null
+    where suppressions.customer_id is null
 
 )
 

@@ -7,6 +7,10 @@ assignments as (
 
     select * from {{ ref('int_audience_assignments') }}
 
+    where
+        is_switched_on
+        and decision is null
+
 ),
 
 customers as (

@@ -1,54 +1,11 @@
 -- Every set of identifiers that came together, once per source and kind of record that told it.
 with
 
-told as (
+statements as (
 
-    select
-        source,
-        'order' as told_by,
-        customer_id,
-        email_key,
-        phone_key,
-        ordered_at as seen_at,
-        ordered_at
-    from {{ ref('stg_shop__order_lines') }}
+    select * from {{ ref('int_person_statements') }}
 
-    union all
-
-    select
-        source,
-        'order' as told_by,
-        customer_id,
-        email_key,
-        phone_key,
-        ordered_at as seen_at,
-        ordered_at
-    from {{ ref('stg_shop__orders') }}
-    where excluded_by is null
-
-    union all
-
-    select
-        source,
-        'contact' as told_by,
-        customer_id,
-        email_key,
-        phone_key,
-        updated_at as seen_at,
-        cast(null as timestamp) as ordered_at
-    from {{ ref('stg_shop__contacts') }}
-
-    union all
-
-    select
-        source,
-        'consent' as told_by,
-        customer_id,
-        email_key,
-        phone_key,
-        changed_at as seen_at,
-        cast(null as timestamp) as ordered_at
-    from {{ ref('stg_shop__consents') }}
+    where coalesce(customer_id, email_key, phone_key) is not null
 
 ),
 
@@ -60,12 +17,10 @@ mentions as (
         customer_id,
         email_key,
         phone_key,
-        min(seen_at) as first_seen_at,
-        min(ordered_at) as first_ordered_at
+        min(told_at) as first_seen_at,
+        min(case when told_by = 'order' then told_at end) as first_ordered_at
 
-    from told
-
-    where coalesce(customer_id, email_key, phone_key) is not null
+    from statements
 
     group by source, told_by, customer_id, email_key, phone_key
 

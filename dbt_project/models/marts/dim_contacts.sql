@@ -1,37 +1,12 @@
 with
 
-contacts as (
+statements as (
 
-    select * from {{ ref('stg_shop__contacts') }}
-
-),
-
-lines as (
-
-    select * from {{ ref('stg_shop__order_lines') }}
+    select * from {{ ref('int_person_statements') }}
 
     where
-        email is not null
-        or phone is not null
-
-),
-
-orders as (
-
-    select * from {{ ref('stg_shop__orders') }}
-
-    where
-        excluded_by is null
-        and (email is not null or phone is not null)
-
-),
-
-changes as (
-
-    select * from {{ ref('stg_shop__consents') }}
-
-    where
-        email is not null
+        told_by = 'contact'
+        or email is not null
         or phone is not null
 
 ),
@@ -54,77 +29,6 @@ suppressions as (
 
 ),
 
--- What a source keeps of its contacts counts for more than what somebody typed in at an order.
-statements as (
-
-    select
-        2 as authority,
-        source,
-        updated_at as told_at,
-        customer_id,
-        email_key,
-        phone_key,
-        email,
-        phone,
-        first_name,
-        last_name,
-        country,
-        language
-    from contacts
-
-    union all
-
-    select
-        1 as authority,
-        source,
-        ordered_at as told_at,
-        customer_id,
-        email_key,
-        phone_key,
-        email,
-        phone,
-        first_name,
-        last_name,
-        country,
-        null as language
-    from orders
-
-    union all
-
-    select
-        1 as authority,
-        source,
-        ordered_at as told_at,
-        customer_id,
-        email_key,
-        phone_key,
-        email,
-        phone,
-        null as first_name,
-        null as last_name,
-        country,
-        null as language
-    from lines
-
-    union all
-
-    select
-        1 as authority,
-        source,
-        changed_at as told_at,
-        customer_id,
-        email_key,
-        phone_key,
-        email,
-        phone,
-        null as first_name,
-        null as last_name,
-        null as country,
-        null as language
-    from changes
-
-),
-
 statements_of_customers as (
 
     select
@@ -138,6 +42,7 @@ statements_of_customers as (
 
 ),
 
+-- What a source keeps of its contacts counts for more than what somebody typed in at an order.
 versions as (
 
     select
@@ -145,7 +50,7 @@ versions as (
         row_number() over (
             partition by customer_id
             order by
-                authority asc,
+                case when told_by = 'contact' then 1 else 0 end asc,
                 told_at asc nulls first,
                 source asc,
                 account_id asc nulls first,
@@ -168,6 +73,12 @@ addresses as (
         customer_id,
         arg_max(email, version_number) as email,
         arg_max(phone, version_number) as phone,
+        nullif(
+            arg_max(
+                coalesce(phone_key, ''), case when phone is not null then version_number end
+            ),
+            ''
+        ) as phone_key,
         arg_max(first_name, version_number) as first_name,
         arg_max(last_name, version_number) as last_name,
         arg_max(country, version_number) as country,
@@ -216,6 +127,7 @@ final as (
         people.customer_id,
         addresses.email,
         addresses.phone,
+        addresses.phone_key,
         addresses.first_name,
         addresses.last_name,
         addresses.country,

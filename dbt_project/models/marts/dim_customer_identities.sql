@@ -222,38 +222,7 @@ pairs as (
 
 {{ connected_components('all_joined', 'pairs', rounds) }},
 
-people_joined as (
-
-    select
-        all_joined.root,
-        count(distinct case when pairs.is_person then pairs.node end) as people_count,
-        bool_or(all_joined.root != other_ends.root) as is_endless
-
-    from pairs
-
-    inner join all_joined
-        on pairs.node = all_joined.node
-
-    inner join all_joined as other_ends
-        on pairs.neighbour = other_ends.node
-
-    group by all_joined.root
-
-),
-
-crowds as (
-
-    select
-        root,
-        people_count
-
-    from people_joined
-
-    where
-        people_count > {{ most_people }}
-        or is_endless
-
-),
+{{ crowds('crowds', 'pairs', 'all_joined', most_people) }},
 
 -- Where too many are joined in several steps, telephones join nobody; where that is not enough,
 -- addresses neither.
@@ -278,39 +247,7 @@ pairs_by_email as (
 
 {{ connected_components('joined_by_email', 'pairs_by_email', rounds) }},
 
-people_joined_by_email as (
-
-    select
-        joined_by_email.root,
-        count(distinct case when pairs_by_email.is_person then pairs_by_email.node end)
-            as people_count,
-        bool_or(joined_by_email.root != other_ends.root) as is_endless
-
-    from pairs_by_email
-
-    inner join joined_by_email
-        on pairs_by_email.node = joined_by_email.node
-
-    inner join joined_by_email as other_ends
-        on pairs_by_email.neighbour = other_ends.node
-
-    group by joined_by_email.root
-
-),
-
-crowds_by_email as (
-
-    select
-        root,
-        people_count
-
-    from people_joined_by_email
-
-    where
-        people_count > {{ most_people }}
-        or is_endless
-
-),
+{{ crowds('crowds_by_email', 'pairs_by_email', 'joined_by_email', most_people) }},
 
 roots as (
 

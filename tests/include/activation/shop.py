@@ -31,7 +31,7 @@ FREE = Guard(max_removed_percent=100, max_added_percent=10_000, min_members=0)
 class Person:
     customer_id: str
     email: str | None
-    phone: str | None = None
+    phone_key: str | None = None
     first_name: str | None = "Ann"
     last_name: str | None = "Smith"
     country: str | None = "GB"
@@ -184,7 +184,7 @@ def _contacts(persons: list[Person]) -> pa.Table:
     names = (
         "customer_id",
         "email",
-        "phone",
+        "phone_key",
         "first_name",
         "last_name",
         "country",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from include.activation.audiences import DECLARATIONS, load_audiences
+from include.activation.audiences import DECLARATIONS, load_audiences, switched_on
 from include.errors import BadInput
 
 ENTRY = {
@@ -50,7 +50,7 @@ def test_a_declaration_says_where_an_audience_goes_and_how_far_it_may_move(tmp_p
         (changed(destinations=[{"to": "meta", "feilds": []}]), "destinations.0.feilds"),
         (changed(guard={"max_removed": 3}), "guard.max_removed"),
         (changed(holdout_percent=80), "holdout_percent"),
-        (changed(destinations=[]), "destinations"),
+        (changed(kind="newsletter"), "kind"),
         (ENTRY | {"config": {}}, "config.meta.audience"),
         (ENTRY | {"name": "Lapsed VIPs"}, "key name"),
     ],
@@ -61,6 +61,15 @@ def test_what_does_not_fit_is_named_with_its_file_audience_and_key(tmp_path, ent
     assert "_audiences.yml" in str(error.value)
     assert entry["name"] in str(error.value)
     assert key in str(error.value)
+
+
+def test_an_audience_without_destinations_is_switched_off(tmp_path):
+    on, off = ENTRY, changed(destinations=[]) | {"name": "ready"}
+    path = declare(tmp_path, on, off)
+    assert [*load_audiences(path)] == ["lapsed_vips", "ready"]
+    assert switched_on(path) == ["lapsed_vips"]
+    with pytest.raises(BadInput, match="ready is switched off"):
+        load_audiences(path)["ready"].target("meta")
 
 
 def test_an_audience_or_a_destination_named_twice_is_refused(tmp_path):

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sys
-from hashlib import sha256
 from types import MappingProxyType
 from urllib.parse import quote, urlencode
 
@@ -31,7 +30,7 @@ class TestMeta(DestinationContract):
     def test_a_removal_by_another_schema_than_the_upload_is_not_possible(self, sandbox: Sandbox):
         opened, audience = self.ready(sandbox)
         both, email_only = addressed(
-            Meta, {"email": "a@shop.test", "phone": "+14155552671"}, {"email": "a@shop.test"}
+            Meta, {"email": "a@shop.test", "phone_key": "+14155552671"}, {"email": "a@shop.test"}
         )
         opened.add(audience, Batch(1, [both]))
 
@@ -148,50 +147,21 @@ def test_an_email_is_hashed_as_meta_documents_it(email: str, expected: str):
 
 
 @pytest.mark.parametrize(
-    ("phone", "country", "expected"),
+    ("phone_key", "expected"),
     [
         (
-            "+1 (555) 987-6543",
-            None,
+            "+15559876543",
             "1ef970831d7963307784fa8688e8fce101a15685d62aa765fed23f3a2c576a4e",
         ),
         (
-            "(555) 987-6543",
-            "US",
-            "1ef970831d7963307784fa8688e8fce101a15685d62aa765fed23f3a2c576a4e",
-        ),
-        (
-            "1(650)-555-1212",
-            "US",
-            "e323ec626319ca94ee8bff2e4c87cf613be6ea19919ed1364124e16807ab3176",
-        ),
-        (
-            "001 650 555 1212 ext. 5",
-            None,
+            "+16505551212",
             "e323ec626319ca94ee8bff2e4c87cf613be6ea19919ed1364124e16807ab3176",
         ),
     ],
 )
-def test_a_phone_is_hashed_as_meta_documents_it(phone: str, country: str | None, expected: str):
-    assert identity(Meta, phone=phone, country=country) == f":{expected}"
+def test_a_phone_is_hashed_as_meta_documents_it(phone_key: str, expected: str):
+    assert identity(Meta, phone_key=phone_key) == f":{expected}"
 
 
-@pytest.mark.parametrize(
-    ("phone", "country", "digits"),
-    [
-        ("020 7946 0958", "GB", "442079460958"),
-        ("+44 (0)20 7946 0958", None, "442079460958"),
-        ("0170 1234567", "de", "491701234567"),
-        ("06 1234 5678", "IT", "390612345678"),
-    ],
-)
-def test_a_phone_carries_its_country_code(phone: str, country: str | None, digits: str):
-    assert identity(Meta, phone=phone, country=country) == f":{sha256(digits.encode()).hexdigest()}"
-
-
-@pytest.mark.parametrize(
-    ("phone", "country"),
-    [("020 7946 0958", None), ("020 7946 0958", "United Kingdom"), ("+12", None), ("ask", "GB")],
-)
-def test_a_phone_without_a_known_country_code_is_left_out(phone: str, country: str | None):
-    assert identity(Meta, phone=phone, country=country) == ""
+def test_without_an_international_number_the_phone_is_left_out():
+    assert identity(Meta, phone_key=None) == ""
