@@ -69,7 +69,8 @@ statements as (
         first_name,
         last_name,
         country,
-        language
+        language,
+        birth_date
     from contacts
 
     union all
@@ -86,7 +87,8 @@ statements as (
         first_name,
         last_name,
         country,
-        null as language
+        null as language,
+        null as birth_date
     from orders
 
     union all
@@ -103,7 +105,8 @@ statements as (
         null as first_name,
         null as last_name,
         country,
-        null as language
+        null as language,
+        null as birth_date
     from lines
 
     union all
@@ -120,7 +123,8 @@ statements as (
         null as first_name,
         null as last_name,
         null as country,
-        null as language
+        null as language,
+        null as birth_date
     from changes
 
 ),
@@ -171,7 +175,8 @@ addresses as (
         arg_max(first_name, version_number) as first_name,
         arg_max(last_name, version_number) as last_name,
         arg_max(country, version_number) as country,
-        arg_max(language, version_number) as language
+        arg_max(language, version_number) as language,
+        arg_max(birth_date, version_number) as birth_date
 
     from versions
 
@@ -220,6 +225,7 @@ final as (
         addresses.last_name,
         addresses.country,
         addresses.language,
+        addresses.birth_date,
         coalesce(permissions.has_email_consent, false) as has_email_consent,
         coalesce(permissions.has_ads_consent, false) as has_ads_consent,
         coalesce(permissions.has_sms_consent, false) as has_sms_consent,
