@@ -70,7 +70,7 @@ statements as (
         last_name,
         country,
         language,
-        birth_date
+        birthday
     from contacts
 
     union all
@@ -88,7 +88,7 @@ statements as (
         last_name,
         country,
         null as language,
-        null as birth_date
+        null as birthday
     from orders
 
     union all
@@ -106,7 +106,7 @@ statements as (
         null as last_name,
         country,
         null as language,
-        null as birth_date
+        null as birthday
     from lines
 
     union all
@@ -124,7 +124,7 @@ statements as (
         null as last_name,
         null as country,
         null as language,
-        null as birth_date
+        null as birthday
     from changes
 
 ),
@@ -176,7 +176,7 @@ addresses as (
         arg_max(last_name, version_number) as last_name,
         arg_max(country, version_number) as country,
         arg_max(language, version_number) as language,
-        arg_max(birth_date, version_number) as birth_date
+        arg_max(birthday, version_number) as birthday
 
     from versions
 
@@ -225,7 +225,7 @@ final as (
         addresses.last_name,
         addresses.country,
         addresses.language,
-        addresses.birth_date,
+        addresses.birthday,
         coalesce(permissions.has_email_consent, false) as has_email_consent,
         coalesce(permissions.has_ads_consent, false) as has_ads_consent,
         coalesce(permissions.has_sms_consent, false) as has_sms_consent,

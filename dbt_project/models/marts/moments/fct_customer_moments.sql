@@ -120,11 +120,11 @@ birthdays as (
     select
         customer_id,
         'birthday' as moment,
-        birth_date as first_date,
+        birthday as first_date,
         {{ var('birthday_lead_days') }} as lead_days,
         'birthday' as reason
     from {{ ref('dim_contacts') }}
-    where birth_date is not null
+    where birthday is not null
 
     union all
 

@@ -20,7 +20,6 @@ final as (
         case when deleted_at is null then nullif(trim(last_name), '') end as last_name,
         nullif(trim(country), '') as country,
         nullif(trim(language), '') as language,
-        case when deleted_at is null then birthday end as birth_date,
         case when deleted_at is null then has_email_consent end as has_email_consent,
         coalesce(email_consent_at, consent_at, updated_at) as email_consent_at,
         coalesce(email_consent_source, consent_source) as email_consent_source,
@@ -32,6 +31,7 @@ final as (
         coalesce(sms_consent_source, consent_source) as sms_consent_source,
         consent_jurisdiction,
         suppressed_reason,
+        case when deleted_at is null then birthday end as birthday,
         coalesce(updated_at, consent_at) as updated_at
 
     from source
