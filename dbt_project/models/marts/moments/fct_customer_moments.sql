@@ -202,7 +202,7 @@ seasonal as (
         cast(null as varchar) as order_id,
         concat(
             cast(seasons.season_orders as bigint), ' of ', cast(seasons.order_count as bigint),
-            ' orders in this season, in ', seasons.season_count, ' years'
+            ' orders in this season, years: ', seasons.season_count
         ) as reason
 
     from seasons
