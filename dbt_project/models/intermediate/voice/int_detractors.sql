@@ -1,5 +1,5 @@
--- Who is unhappy and has not been won over: nothing is sold to them meanwhile. A later answer that is
--- no complaint settles it, and so does an order some time after: whoever buys again has forgiven.
+-- Who is unhappy and has not been won over: nothing is sold to them meanwhile. A later answer that
+-- is no complaint settles it, and so does an order some time after: who buys again has forgiven.
 with
 
 answers as (

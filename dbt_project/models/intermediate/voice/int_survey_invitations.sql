@@ -1,4 +1,4 @@
--- Who is asked for an answer, at most once in so many days. Who was asked is known from the previous
+-- Who is asked for an answer, at most once in so many days. Who was asked is known from the last
 -- build of this very table, who answered from the answers.
 with
 
@@ -61,7 +61,7 @@ remembered as (
         and previous_invitations.invited_date
         > {{ add_days(as_of(), -var('survey_every_days')) }}
 
-    group by 1
+    group by coalesce(former_ids.customer_id, previous_invitations.customer_id)
 
 ),
 

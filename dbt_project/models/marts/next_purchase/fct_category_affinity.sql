@@ -109,10 +109,6 @@ final as (
         spend_share,
         shop_share,
         affinity,
-        row_number() over (
-            partition by customer_id
-            order by affinity desc, net_spend desc, category asc
-        ) as affinity_rank,
         affinity >= {{ var('affinity_favourite_from') }} as is_favourite
 
     from with_affinity

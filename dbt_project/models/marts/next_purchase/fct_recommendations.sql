@@ -124,6 +124,29 @@ buyers as (
 
 ),
 
+-- What is liked most; to sort all that is liked would cost more than the rest.
+favourites as (
+
+    select
+        affinity.customer_id,
+        affinity.category,
+        affinity.affinity,
+        customers.order_count
+
+    from affinity
+
+    inner join customers
+        on affinity.customer_id = customers.customer_id
+
+    where affinity.is_favourite
+
+    qualify row_number() over (
+        partition by affinity.customer_id
+        order by affinity.affinity desc, affinity.category asc
+    ) <= {{ var('recommendation_categories') }}
+
+),
+
 candidates as (
 
     select
@@ -141,24 +164,33 @@ candidates as (
     union all
 
     select
-        affinity.customer_id,
+        favourites.customer_id,
         cast(null as integer) as because_of_number,
         bestsellers.product_number,
         bestsellers.category,
         'category' as because_of,
         cast(buyers.customer_count as double) / population.customer_count as chance,
-        customers.order_count
-    from affinity
-    inner join customers
-        on affinity.customer_id = customers.customer_id
+        favourites.order_count
+    from favourites
     inner join bestsellers
-        on affinity.category = bestsellers.category
+        on favourites.category = bestsellers.category
     inner join buyers
         on bestsellers.product_number = buyers.product_number
     cross join population
+
+),
+
+owned as (
+
+    select
+        customer_id,
+        product_number
+
+    from purchases
+
     where
-        affinity.is_favourite
-        and affinity.affinity_rank <= {{ var('recommendation_categories') }}
+        product_number in (select bestsellers.product_number from bestsellers)
+        or product_number in (select pairs.other_number from pairs)
 
 ),
 
@@ -201,10 +233,10 @@ fitting as (
             candidates.customer_id = affinity.customer_id
             and candidates.category = affinity.category
 
-    left join purchases
+    left join owned
         on
-            candidates.customer_id = purchases.customer_id
-            and candidates.product_number = purchases.product_number
+            candidates.customer_id = owned.customer_id
+            and candidates.product_number = owned.product_number
 
     left join shut_out
         on
@@ -212,7 +244,7 @@ fitting as (
             and candidates.category = shut_out.category
 
     where
-        purchases.customer_id is null
+        owned.customer_id is null
         and shut_out.customer_id is null
 
 ),
