@@ -19,7 +19,11 @@ people as (
         [
             ('0x' || substr(md5(customer_key), 1 + 4 * n, 4))::integer
             for n in range(7)
-        ] as dice
+        ] as dice,
+        [
+            ('0x' || substr(md5('birthday ' || customer_key), 1 + 4 * n, 4))::integer
+            for n in range(2)
+        ] as birthday_dice
     from customers
 ),
 
@@ -71,7 +75,11 @@ select
     case
         when not people.is_refused and people.dice[6] % 100 = 0
             then ['unsubscribed', 'complained', 'cleaned'][1 + people.dice[7] % 3]
-    end as suppressed_reason
+    end as suppressed_reason,
+    case
+        when people.birthday_dice[1] % 100 < 60
+            then date '1940-01-01' + people.birthday_dice[2] % 24000
+    end as birthday
 from people
 cross join words
 order by people.customer_key

@@ -36,6 +36,7 @@ ORDER: dict[str, str] = {
     "payment_status": "VARCHAR",
     "is_test": "BOOLEAN",
     "cancelled_at": "TIMESTAMP",
+    "delivered_at": "TIMESTAMP",
     "deleted_at": "TIMESTAMP",
     "shipping_amount": MONEY,
     "tax_amount": MONEY,

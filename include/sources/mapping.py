@@ -50,6 +50,7 @@ _ORDER: dict[str, Kind] = _PERSON | {
     "country": "text",
     "currency": "text",
     "order_status": "text",
+    "delivered_at": "instant",
     "updated_at": "instant",
 }
 FIELDS: dict[Grain, dict[str, Kind]] = {

@@ -62,6 +62,7 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
         "date_created_gmt",
         "date_modified_gmt",
         "date_paid_gmt",
+        "date_completed_gmt",
         "discount_total",
         "shipping_total",
         "total",

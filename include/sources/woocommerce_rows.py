@@ -195,6 +195,8 @@ def order_row(order: Record, refunds: list[Record], owners: Owners) -> Row:
         "payment_status": _payment_status(order, status, paid_at, refunds),
         "is_test": False,
         "cancelled_at": updated_at if status == "cancelled" else None,
+        # The day that the shop calls the order done is the nearest it knows to the delivery.
+        "delivered_at": order.instant("date_completed_gmt"),
         "deleted_at": updated_at if status == "trash" else None,
         "shipping_amount": order.money("shipping_total"),
         "tax_amount": order.money("total_tax"),

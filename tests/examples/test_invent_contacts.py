@@ -57,3 +57,14 @@ def test_consent_is_given_by_most_but_not_by_all(orders, tmp_path):
     assert 0.75 < email < 0.95
     assert 0.5 < ads < 0.7
     assert 0 < suppressed < 20
+
+
+def test_most_tell_a_birthday_and_the_days_are_those_of_adults(orders, tmp_path):
+    target = tmp_path / "contacts.parquet"
+    invent(orders, "buyer", target)
+    told = duckdb.from_parquet(str(target)).aggregate(
+        "count(birthday) / count(*), min(birthday) >= '1940-01-01', max(birthday) < '2006-01-01'"
+    )
+    share, is_old_enough, is_not_too_young = told.fetchone()
+    assert 0.5 < share < 0.7
+    assert (is_old_enough, is_not_too_young) == (True, True)

@@ -42,7 +42,8 @@ final as (
         first_name,
         last_name,
         country,
-        language
+        language,
+        birthday
     from contacts
 
     union all
@@ -59,7 +60,8 @@ final as (
         first_name,
         last_name,
         country,
-        null as language
+        null as language,
+        null as birthday
     from orders
 
     union all
@@ -76,7 +78,8 @@ final as (
         null as first_name,
         null as last_name,
         country,
-        null as language
+        null as language,
+        null as birthday
     from lines
 
     union all
@@ -93,7 +96,8 @@ final as (
         null as first_name,
         null as last_name,
         null as country,
-        null as language
+        null as language,
+        null as birthday
     from changes
 
 )

@@ -82,7 +82,8 @@ addresses as (
         arg_max(first_name, version_number) as first_name,
         arg_max(last_name, version_number) as last_name,
         arg_max(country, version_number) as country,
-        arg_max(language, version_number) as language
+        arg_max(language, version_number) as language,
+        arg_max(birthday, version_number) as birthday
 
     from versions
 
@@ -132,6 +133,7 @@ final as (
         addresses.last_name,
         addresses.country,
         addresses.language,
+        addresses.birthday,
         coalesce(permissions.has_email_consent, false) as has_email_consent,
         coalesce(permissions.has_ads_consent, false) as has_ads_consent,
         coalesce(permissions.has_sms_consent, false) as has_sms_consent,

@@ -99,6 +99,7 @@ class TestWooCommerce(SourceContract):
             "orders",
             order(
                 customer_id=7,
+                date_completed_gmt="2026-03-04T10:00:00",
                 shipping_total="4.90",
                 shipping_tax="0.93",
                 line_items=[MUG | {"total": "9.00", "total_tax": "1.71"}],
@@ -136,6 +137,7 @@ class TestWooCommerce(SourceContract):
             "total_amount": Decimal("16.5400"),
             "is_tax_included": False,
             "discount_codes": ["spring"],
+            "delivered_at": datetime(2026, 3, 4, 10),
             "acquisition_source": "newsletter",
             "refunds": [],
             "updated_at": datetime.fromisoformat(AT),

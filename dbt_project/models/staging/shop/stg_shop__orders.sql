@@ -27,6 +27,7 @@ final as (
         tax_amount,
         coalesce(is_tax_included, false) as is_tax_included,
         acquisition_source,
+        delivered_at,
         lines,
         refunds,
         payments,

@@ -31,6 +31,10 @@ renamed as (
         nullif(trim(source.department), '') as department,
         source.unit_cost,
         source.currency,
+        source.is_active,
+        source.stock_quantity,
+        source.created_at,
+        source.deleted_at,
         source.updated_at,
         source.sku as sku_as_it_came
 
@@ -66,7 +70,11 @@ final as (
         category,
         department,
         unit_cost,
-        currency
+        currency,
+        coalesce(cast(deleted_at as date) <= {{ as_of() }}, false) as is_deleted,
+        is_active,
+        stock_quantity,
+        cast(created_at as date) as created_date
 
     from newest
 
