@@ -31,6 +31,7 @@ final as (
         coalesce(sms_consent_source, consent_source) as sms_consent_source,
         consent_jurisdiction,
         suppressed_reason,
+        case when deleted_at is null then birthday end as birthday,
         coalesce(updated_at, consent_at) as updated_at
 
     from source

@@ -67,6 +67,7 @@ final as (
         coalesce(discount_amount, 0) as discount_amount,
         currency,
         country,
+        upper(nullif(trim(discount_code), '')) as discount_code,
         case
             when {{ is_in_the_future('ordered_at', 'file_modified_at') }} then 'in_the_future'
             when {{ starts_with_any('order_key', 'excluded_order_prefixes') }}
