@@ -41,6 +41,8 @@ ROWS_IN_HAND = 1000
 # How many rows of one batch are looked for one by one when it is refused as a whole; if more are
 # bad, it is not the rows.
 MOST_POISONED = 5
+# The field of a payload that names an offer until it is sent; see `include/sql/put_codes.sql`.
+COUPON_CODE = "coupon_code"
 SUPERSEDED = "no longer wanted, or at another address, since the plan was made"
 
 # As `unsent_batches.sql` selects it: batch_number, operation, customer_id, identity, contact,
@@ -245,11 +247,17 @@ def _parcels(
     bench.show_statuses(statuses)
     bench.run("empty_due")
     bench.show_addressed(snapshot, type(destination), "due_contacts")
+    has_codes = COUPON_CODE in plan.fields
+    if has_codes:
+        codes = bench.connection.read_parquet(snapshot.path("offer_codes"))
+        codes.create_view("offer_codes")
     at_once = max(1, ROWS_AT_ONCE // destination.batch_size)
     for first in range(1, plan.batches + 1, at_once):
         numbers = sorted({*range(first, min(first + at_once, plan.batches + 1))} - done)
         if numbers:
             bench.run("take_due", batch_numbers=numbers)
+            if has_codes:
+                bench.run("put_codes")
             blocks = bench.statement("unsent_batches").to_arrow_reader(ROWS_IN_HAND)
             rows = chain.from_iterable(map(_rows, blocks))
             for number, group in groupby(rows, key=itemgetter(0)):

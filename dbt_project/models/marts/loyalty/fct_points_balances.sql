@@ -74,6 +74,14 @@ next_expiries as (
         customer_id,
         min(expires_on) as expires_next_on,
         arg_min(points, expires_on) as expiring_next_points,
+        sum(
+            case
+                when
+                    expires_on <= {{ add_days(as_of(), var('points_expiring_days')) }}
+                    then points
+                else 0
+            end
+        ) as expiring_soon_points,
         sum(points) as usable_points
 
     from remaining
@@ -96,6 +104,7 @@ final as (
         cast(coalesce(next_expiries.usable_points, 0) as bigint) as usable_points,
         cast(coalesce(next_expiries.expiring_next_points, 0) as bigint) as expiring_next_points,
         next_expiries.expires_next_on,
+        cast(coalesce(next_expiries.expiring_soon_points, 0) as bigint) as expiring_soon_points,
         balances.last_booked_date,
         coalesce(tiers.tier, 'none') as tier,
         tiers.next_tier,
