@@ -19,7 +19,7 @@
 {%- endmacro %}
 
 {% macro default__code_of(digits) -%}
-    concat(
+    (
         {%- for place in range(0, 60, 5) %}
         substr(
             '0123456789ABCDEFGHJKMNPQRSTVWXYZ',
@@ -28,7 +28,7 @@
                 as integer
             ),
             1
-        ){{ "," if not loop.last }}
+        ){{ " ||" if not loop.last }}
         {%- endfor %}
     )
 {%- endmacro %}

@@ -1,8 +1,8 @@
 """The secret of the codes, handed to dbt's sessions; dbt-duckdb loads this module as a plugin.
 
 A code is an HMAC-SHA256 that SQL computes. The secret must not stand in any SQL, because dbt writes
-that into its manifest, its target and its logs; so each session gets the two padded keys of RFC 2104
-as variables, bound and not written out, on a cursor that dbt does not log.
+that into its manifest, its target and its logs; so each session gets the two padded keys of
+RFC 2104 as variables, bound and not written out, on a cursor that dbt does not log.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import hashlib
 from typing import Any
 
 import duckdb
-from dbt.adapters.duckdb.plugins import BasePlugin
 
-from include.connections import read_connection
+from include.connections import has_connection, read_connection
+from include.dbt import SECRET_CONNECTION
 from include.errors import BadInput
 
-CONNECTION = "offers_default"
 # What SHA-256 takes in at a time; the key is padded to it.
 BLOCK_BYTES = 64
 FEWEST_BYTES = 32
@@ -27,15 +26,13 @@ def read_secret() -> bytes | None:
 
     Raises `BadInput` if it is too short to keep codes from being guessed.
     """
-    try:
-        password = read_connection(CONNECTION).password
-    except BadInput:
+    if not has_connection(SECRET_CONNECTION):
         return None
-    secret = (password or "").encode()
+    secret = read_connection(SECRET_CONNECTION).require_password(SECRET_CONNECTION).encode()
     if len(secret) < FEWEST_BYTES:
         raise BadInput(
-            f"connection {CONNECTION}: the password is the secret of all codes, and must have"
-            f" {FEWEST_BYTES} characters at least (openssl rand -hex 32)"
+            f"connection {SECRET_CONNECTION}: the password is the secret of all codes, and must"
+            f" have {FEWEST_BYTES} characters at least (openssl rand -hex 32)"
         )
     return secret
 
@@ -47,16 +44,26 @@ def padded_keys(secret: bytes) -> tuple[bytes, bytes]:
     return bytes(byte ^ 0x36 for byte in key), bytes(byte ^ 0x5C for byte in key)
 
 
-class Plugin(BasePlugin):
-    """Sets the variables `offers_inner_key` and `offers_outer_key` in every session."""
+class Plugin:
+    """What dbt-duckdb asks of a plugin: to be made, and to prepare connections and cursors.
 
-    def initialize(self, plugin_config: dict[str, Any]) -> None:
-        """Read the secret once; without one the variables stay null, and there are no codes."""
+    It sets the variables `offers_inner_key` and `offers_outer_key` in every session. Without a
+    secret they stay null, and there are no codes.
+    """
+
+    def __init__(self, name: str, plugin_config: object, credentials: object) -> None:
+        self.name = name
         secret = read_secret()
         self._keys = padded_keys(secret) if secret else None
 
+    def update_connection_config(self, creds: object, config: dict[str, Any]) -> None:
+        """Nothing about the database itself is changed."""
+
+    def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
+        """Nothing is set here: cursors, which dbt works with, would not inherit it."""
+
     def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        """Set the variables, which a copy of a connection does not inherit."""
+        """Set the variables."""
         if self._keys:
             inner, outer = self._keys
             cursor.execute("set variable offers_inner_key = $key::blob", {"key": inner})

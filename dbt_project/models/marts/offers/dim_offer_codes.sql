@@ -99,6 +99,21 @@ entitled as (
 
 ),
 
+newly_entitled as (
+
+    select
+        entitled.*,
+        {{ hmac_sha256("'offer:' || entitled.offer_id") }} as digits
+
+    from entitled
+
+    left join issued
+        on entitled.offer_id = issued.offer_id
+
+    where issued.offer_id is null
+
+),
+
 final as (
 
     select
@@ -122,23 +137,20 @@ final as (
     union all
 
     select
-        entitled.offer_id,
-        entitled.audience,
-        entitled.offer_name,
-        entitled.customer_id,
-        entitled.entered_at,
+        offer_id,
+        audience,
+        offer_name,
+        customer_id,
+        entered_at,
         {{ as_of() }} as issued_date,
-        {{ add_days(as_of(), 'entitled.valid_days') }} as ends_on,
-        entitled.percent,
-        entitled.amount,
-        entitled.currency,
-        entitled.minimum_spend,
-        {{ code_of(hmac_sha256("'offer:' || entitled.offer_id")) }} as code,
+        {{ add_days(as_of(), 'valid_days') }} as ends_on,
+        percent,
+        amount,
+        currency,
+        minimum_spend,
+        {{ code_of('digits') }} as code,
         true as is_held
-    from entitled
-    left join issued
-        on entitled.offer_id = issued.offer_id
-    where issued.offer_id is null
+    from newly_entitled
 
 )
 

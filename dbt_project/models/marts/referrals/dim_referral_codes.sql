@@ -33,19 +33,27 @@ ids as (
 
 ),
 
+ids_with_digits as (
+
+    select
+        *,
+        {{ hmac_sha256("'referral:' || issued_to") }} as digits
+
+    from ids
+
+),
+
+-- Without a secret there are no digits.
 final as (
 
     select
         issued_to,
         customer_id,
-        concat(
-            '{{ var("referral_code_prefix") }}',
-            {{ code_of(hmac_sha256("'referral:' || issued_to")) }}
-        ) as code
+        '{{ var("referral_code_prefix") }}' || {{ code_of('digits') }} as code
 
-    from ids
+    from ids_with_digits
 
-    where {{ hmac_sha256("'referral'") }} is not null
+    where digits is not null
 
 )
 
