@@ -18,33 +18,24 @@ orders as (
 
 ),
 
-periods as (
+current_periods as (
 
     select * from {{ ref('int_tier_periods') }}
+
+    where valid_to is null
 
 ),
 
 -- Bars that the shop has set hold before anybody has reached one.
 newest_bars as (
 
-    select
-        {% if var('loyalty_tier_bars') -%}
-        {{ tier_bars('level') }} as bars
-        {%- else -%}
-        arg_max(bars, valid_from) as bars
-        {%- endif %}
+    {% if var('loyalty_tier_bars') -%}
+    select {{ tier_bars('net_spend') }} as bars
+    {%- else -%}
+    select arg_max(bars, valid_from) as bars
 
-    from periods
-
-    where valid_to is null
-
-),
-
-current_periods as (
-
-    select * from periods
-
-    where valid_to is null
+    from current_periods
+    {%- endif %}
 
 ),
 
