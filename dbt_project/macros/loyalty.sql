@@ -48,7 +48,7 @@
 {% macro points_for(amount, tier) -%}
     cast(
         floor(
-            greatest({{ amount }}, 0) * {{ var('points_per_unit') }} * case {{ tier }}
+            greatest({{ amount }}, 0) * {{ var('points_per_unit') }} * case coalesce({{ tier }}, 'none')
                 {%- for tier_name, multiplier in var('points_tier_multipliers').items() %}
                 when '{{ tier_name }}' then {{ multiplier }}
                 {%- endfor %}
@@ -65,4 +65,34 @@
 
 {% macro default__months_from_to(first, last) -%}
     select cast(unnest(generate_series({{ first }}, {{ last }}, interval 1 month)) as date) as month
+{%- endmacro %}
+
+{#- The bars of the last month that is over; bars that the shop has set hold before anybody has
+    reached one. periods: the current ones of int_tier_periods. -#}
+{% macro newest_tier_bars(periods) -%}
+    {%- if var('loyalty_tier_bars') -%}
+        select {{ tier_bars(none) }} as bars
+    {%- else -%}
+        select arg_max(bars, valid_from) as bars from {{ periods }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- The level that somebody is in: of all levels those count that were entered later than they were
+    last lost. months: the name of a window over the customer's months so far. -#}
+{% macro level_held(months) -%}
+    (
+        {%- for level in range(1, loyalty_tiers() | length + 1) %}
+        cast(
+            coalesce(
+                max(case when entered_level >= {{ level }} then month end) over {{ months }}
+                > coalesce(
+                    max(case when spared_level < {{ level }} then month end) over {{ months }},
+                    date '0001-01-01'
+                ),
+                false
+            ) as integer
+        )
+        {{- " +" if not loop.last }}
+        {%- endfor %}
+    )
 {%- endmacro %}

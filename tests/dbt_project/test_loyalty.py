@@ -81,12 +81,14 @@ def shop(tmp_path_factory) -> Iterator[Shop]:
                     "order_id": "shop:ann-2",
                     "customer_id": "shop:ann",
                     "ordered_date": str(AS_OF + timedelta(days=1)),
+                    "currency": None,
                     "discount_codes": [code.lower()],
                 },
                 {
                     "order_id": "shop:cat-1",
                     "customer_id": "shop:cat",
                     "ordered_date": str(AS_OF + timedelta(days=1)),
+                    "currency": None,
                     "discount_codes": ["FRIEND-" + code_of("referral:shop:ben")],
                     "refunds": [
                         {

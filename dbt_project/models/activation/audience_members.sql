@@ -1,5 +1,7 @@
 -- Every audience in one table. An audience may have any columns beside customer_id: they travel as
 -- JSON, so that one table holds them all.
+{% set has_offers = var('audiences') | selectattr('offer') | list | length > 0 %}
+
 with
 
 members as (
@@ -53,7 +55,11 @@ previous_members_by_customer as (
         previous_members.audience,
         coalesce(former_ids.customer_id, previous_members.customer_id) as customer_id,
         min(previous_members.entered_at) as entered_at,
+        {% if has_offers -%}
         min({{ json_text('previous_members.payload', 'coupon_code') }}) as offer_id
+        {%- else -%}
+        cast(null as varchar) as offer_id
+        {%- endif %}
 
     from previous_members
 
@@ -74,6 +80,14 @@ members_since as (
         {{ json_text('members.member', 'reason') }} as reason,
         {{ without_keys('members.member', ['customer_id', 'reason']) }} as payload,
         members.offer_name,
+        case
+            when members.offer_name is not null
+                then {{ offer_id('members.offer_name', [
+                    'members.audience',
+                    'members.customer_id',
+                    'least(previous.entered_at, cast(' ~ as_of() ~ ' as timestamp))',
+                ]) }}
+        end as entry_offer_id,
         case
             when starts_with(previous.offer_id, members.offer_name || ':') then previous.offer_id
         end as offer_id
@@ -98,12 +112,7 @@ final as (
         reason,
         case
             when offer_name is null then payload
-            else
-                {{ with_key(
-                    'payload',
-                    'coupon_code',
-                    'coalesce(offer_id, ' ~ offer_id('offer_name', ['audience', 'customer_id', 'entered_at']) ~ ')'
-                ) }}
+            else {{ with_key('payload', 'coupon_code', 'coalesce(offer_id, entry_offer_id)') }}
         end as payload
 
     from members_since

@@ -1,9 +1,7 @@
--- Everybody's tiers, month end after month end, from the orders alone, so that every rebuild tells the
--- same. A month says which level the spend enters and which it still keeps; a level is kept for as
--- long as one of the last months, the grace, kept it. Somebody is in a level if entering it is more
--- recent than losing it: for each level a comparison of two running maxima, instead of a loop.
-{% set levels = range(1, loyalty_tiers() | length + 1) %}
-
+-- Everybody's tiers, month end after month end, from the orders alone, so that every rebuild tells
+-- the same. A month says which level the spend enters and which it still keeps; a level is kept for
+-- as long as one of the last months, the grace, kept it. Somebody is in a level if entering it is
+-- more recent than losing it: for each level a comparison of two running maxima, instead of a loop.
 with
 
 orders as (
@@ -23,7 +21,7 @@ months_of_customers as (
 
     from orders
 
-    group by 1, 2
+    group by customer_id, {{ month_of('ordered_date') }}
 
 ),
 
@@ -133,21 +131,7 @@ decided as (
         month,
         bars,
         kept_level,
-        (
-            {%- for level in levels %}
-            cast(
-                coalesce(
-                    max(case when entered_level >= {{ level }} then month end) over so_far
-                    > coalesce(
-                        max(case when spared_level < {{ level }} then month end) over so_far,
-                        date '0001-01-01'
-                    ),
-                    false
-                ) as integer
-            )
-            {{- " +" if not loop.last }}
-            {%- endfor %}
-        ) as level
+        {{ level_held('so_far') }} as level
 
     from with_grace
 

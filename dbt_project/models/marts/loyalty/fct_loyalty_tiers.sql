@@ -29,13 +29,7 @@ current_periods as (
 -- Bars that the shop has set hold before anybody has reached one.
 newest_bars as (
 
-    {% if var('loyalty_tier_bars') -%}
-    select {{ tier_bars('net_spend') }} as bars
-    {%- else -%}
-    select arg_max(bars, valid_from) as bars
-
-    from current_periods
-    {%- endif %}
+    {{ newest_tier_bars('current_periods') }}
 
 ),
 
@@ -48,7 +42,7 @@ months_of_customers as (
 
     from orders
 
-    group by 1, 2
+    group by customer_id, {{ month_of('ordered_date') }}
 
 ),
 

@@ -1,8 +1,8 @@
--- Points are spent and expire in the order in which they were earned. So all that matters is how far
--- along the row of earned points the programme has come: a redemption moves that place on by its
+-- Points are spent and expire in the order in which they were earned. So all that matters is how
+-- far along the row of earned points the programme has come: a redemption moves that place on by its
 -- points, an expiry to the end of what was earned until then, if it is not beyond already. After n
--- events it is R(n) + max(0, max over j <= n of (floor(j) - R(j))), R being what was redeemed so far:
--- a running maximum instead of a loop, and an expiry can never take what is not there.
+-- events it is R(n) + max(0, max over j <= n of (floor(j) - R(j))), R being what was redeemed so
+-- far: a running maximum instead of a loop, and an expiry can never take what is not there.
 with
 
 orders as (
@@ -125,9 +125,9 @@ orders_with_points as (
         {{ add_months('orders.ordered_date', var('points_valid_months')) }} as expires_on,
         greatest(coalesce(reversals.reversed_date, orders.ordered_date), orders.ordered_date)
             as reversed_date,
-        {{ points_for('orders.gross_amount - orders.discount_amount', "coalesce(tiers.tier, 'none')") }}
+        {{ points_for('orders.gross_amount - orders.discount_amount', 'tiers.tier') }}
             as earned_points,
-        {{ points_for('orders.net_amount', "coalesce(tiers.tier, 'none')") }} as kept_points
+        {{ points_for('orders.net_amount', 'tiers.tier') }} as kept_points
 
     from orders
 
@@ -155,7 +155,7 @@ birthdays as (
     left join former_ids
         on contacts.customer_id = former_ids.former_id
 
-    group by 1
+    group by coalesce(former_ids.customer_id, contacts.customer_id)
 
 ),
 

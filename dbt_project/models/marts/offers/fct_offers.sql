@@ -65,7 +65,7 @@ final as (
         redemptions.redeemed_at,
         redemptions.redeemed_order_id,
         orders.customer_id as redeemed_by_customer_id,
-        orders.is_first_order as is_first_order,
+        orders.is_first_order,
         orders.discount_amount,
         orders.net_amount
 
