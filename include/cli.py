@@ -24,6 +24,7 @@ from include.activation.audiences import Audience, audience_sizes, get_audience,
 from include.connections import connection_id, read_connection
 from include.dbt import BUILD, run_dbt, target_path
 from include.errors import BadInput, RegularsError
+from include.offers.push import push_offers
 from include.quality.gate import audience_gate, raw_gate
 from include.quarantine import Quarantine
 from include.settings import Settings, load_settings
@@ -172,6 +173,19 @@ def sync(
     rows, failures = _for_each(audience, destination, synced)
     _show("Synced" if not dry_run else "Would sync", rows, as_json)
     _exit_on(failures)
+
+
+offers = typer.Typer(no_args_is_help=True, help="Codes of the audiences' offers.")
+app.add_typer(offers, name="offers")
+
+
+@offers.command("push")
+def push(
+    source: Annotated[str | None, typer.Option(help="One shop among the sources.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Push the codes that are still good to the shops. A second push sends nothing."""
+    _show("Pushed", [asdict(one) for one in push_offers(load_settings(), source)], as_json)
 
 
 @app.command()

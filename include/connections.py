@@ -68,6 +68,11 @@ def read_connection(connection: str, environment: Mapping[str, str] | None = Non
         raise BadInput(f"{variable} is neither a connection in JSON nor a URI") from None
 
 
+def has_connection(connection: str) -> bool:
+    """Whether the environment has such a connection, whatever it holds."""
+    return bool(os.environ.get(f"{PREFIX}{connection.upper()}"))
+
+
 def checked_url(url: str, connection: str) -> str:
     """A base address without its final slash: https, or http to this machine alone.
 

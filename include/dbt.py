@@ -16,13 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from include.activation.audiences import load_audiences
-from include.errors import Stop
+from include.connections import has_connection
+from include.errors import BadInput, Stop
 from include.settings import PROJECT, Settings
 
 DBT_PROJECT = PROJECT / "dbt_project"
 BUILD = ("build", "--exclude-resource-type", "unit_test")
 """Models with their data tests. Unit tests say whether the SQL is right, not the data: they are run
 where the SQL changes, in `make test`."""
+
+BUILDING = frozenset({"build", "run", "test"})
+SECRET_CONNECTION = "offers_default"
 
 
 def dbt_vars(as_of: date | str) -> dict[str, Any]:
@@ -48,6 +52,16 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
     }
 
 
+def require_secret() -> None:
+    """Raise `BadInput` if an audience has an offer, and nothing to make its codes with."""
+    with_offer = [audience.name for audience in load_audiences().values() if audience.offer]
+    if with_offer and not has_connection(SECRET_CONNECTION):
+        raise BadInput(
+            f"audience {with_offer[0]} has an offer: set AIRFLOW_CONN_{SECRET_CONNECTION.upper()}"
+            " to a connection whose password is the secret of the codes"
+        )
+
+
 def target_path(settings: Settings) -> Path:
     """Where dbt leaves its manifest, run results and compiled SQL."""
     return settings.home.absolute() / "dbt/target"
@@ -59,6 +73,8 @@ def run_dbt(settings: Settings, arguments: Sequence[str], as_of: date | None = N
     A process of its own, because dbt keeps the warehouse open for as long as it lives.
     Raises `Stop` when dbt fails; its own output, above, says at which model.
     """
+    if arguments and arguments[0] in BUILDING:
+        require_secret()
     variables = json.dumps(dbt_vars(as_of or settings.day()))
     command = [str(Path(sys.executable).with_name("dbt")), *arguments]
     if arguments and arguments[0] not in {"clean", "debug", "deps"}:

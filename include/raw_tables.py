@@ -29,6 +29,7 @@ KEYS: Mapping[Table, tuple[str, ...]] = {
     "products": ("sku",),
     "consents": ("consent_id",),
     "survey_answers": ("answer_id",),
+    "points_redemptions": ("redemption_id",),
     "ad_spend": ("spend_date", "platform", "campaign_id"),
     "erasure_requests": ("request_id",),
     "exchange_rates": ("currency", "base_currency", "rate_date"),

@@ -38,3 +38,20 @@
         and customer_id
         != case identifier_kind when 'platform_id' then identifier else 'guest:' || identifier end
 {%- endmacro %}
+
+{#- The mailbox that an e-mail address most likely ends in: many providers ignore dots and whatever
+    follows a plus sign. Good enough for a suspicion, never to join two people. -#}
+{% macro mailbox_of(email) -%}
+    concat(
+        replace(
+            regexp_replace(split_part(lower(trim({{ email }})), '@', 1), '[+].*', ''), '.', ''
+        ),
+        '@',
+        nullif(split_part(lower(trim({{ email }})), '@', 2), '')
+    )
+{%- endmacro %}
+
+{#- The last nine digits of a telephone number, which leave out how the country was written. -#}
+{% macro digits_of(phone) -%}
+    nullif(right(regexp_replace({{ phone }}, '[^0-9]', '', 'g'), 9), '')
+{%- endmacro %}

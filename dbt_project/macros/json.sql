@@ -36,3 +36,8 @@
 {% macro has_key(object, key) -%}
     list_contains(json_keys({{ object }}), {{ key }})
 {%- endmacro %}
+
+{#- A JSON object with one more key. -#}
+{% macro with_key(object, key, value) -%}
+    cast(json_merge_patch({{ object }}, json_object('{{ key }}', {{ value }})) as varchar)
+{%- endmacro %}

@@ -7,12 +7,13 @@ entry's `config.meta.audience` is its whole configuration, checked here to the l
 from __future__ import annotations
 
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from include.errors import BadInput
 from include.publishing import Snapshot
@@ -51,6 +52,28 @@ class Guard(Strict):
     on_breach: Literal["block", "approval"] = "approval"
 
 
+class Offer(Strict):
+    """What the members of an audience get: a single-use code each, issued when they enter.
+
+    Either a percentage or an amount in a currency, good for so many days after the day of issue.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,49}$")
+    percent: Decimal | None = Field(None, gt=0, le=100)
+    amount: Decimal | None = Field(None, gt=0)
+    currency: str | None = Field(None, pattern=r"^[A-Z]{3}$")
+    valid_days: int = Field(ge=1)
+    minimum_spend: Decimal = Field(Decimal(0), ge=0)
+
+    @model_validator(mode="after")
+    def _worth_something(self) -> Offer:
+        if (self.percent is None) == (self.amount is None):
+            raise ValueError("an offer has either a percent or an amount")
+        if (self.amount is None) != (self.currency is None):
+            raise ValueError("an amount has a currency, and a percent has none")
+        return self
+
+
 class Audience(Strict):
     """One audience: who answers for it, who is held out, where it goes, how far it may move.
 
@@ -68,6 +91,7 @@ class Audience(Strict):
     holdout_percent: int = Field(0, ge=0, le=50)
     destinations: tuple[Target, ...] = ()
     guard: Guard = Guard()
+    offer: Offer | None = None
 
     @property
     def is_switched_on(self) -> bool:

@@ -207,6 +207,24 @@ CREATE TABLE IF NOT EXISTS shopify_bulk_chunks (
     PRIMARY KEY (number, place)
 );
 
+CREATE TABLE IF NOT EXISTS shopify_discounts (
+    number INTEGER PRIMARY KEY,
+    document TEXT NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS shopify_discount_codes (
+    code TEXT PRIMARY KEY COLLATE NOCASE,
+    discount INTEGER NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS shopify_code_creations (
+    number INTEGER PRIMARY KEY,
+    discount INTEGER NOT NULL,
+    results TEXT NOT NULL,
+    polls INTEGER NOT NULL DEFAULT 0,
+    created_at TEXT NOT NULL
+);
+
 CREATE TABLE IF NOT EXISTS calls (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     at REAL NOT NULL,
@@ -236,6 +254,9 @@ TABLES = (
     "shopify_events",
     "shopify_bulk_operations",
     "shopify_bulk_chunks",
+    "shopify_discounts",
+    "shopify_discount_codes",
+    "shopify_code_creations",
     "calls",
     *woocommerce.TABLES,
 )
@@ -429,7 +450,18 @@ class Truth:
             document = json.loads(row["document"]) | {"updated_at": row["updated_at"]}
             records[f"{row['kind'].lower()}s"][str(row["id"])] = document
         deletions = [dict(row) for row in self.all("SELECT * FROM shopify_events ORDER BY id")]
-        return {**records, "deletions": deletions}
+        discounts = {
+            str(row["number"]): json.loads(row["document"]) | {"codes": json.loads(row["codes"])}
+            for row in self.all(
+                """
+                SELECT number, document, json_group_array(code) AS codes
+                FROM shopify_discounts
+                INNER JOIN shopify_discount_codes ON number = discount
+                GROUP BY number
+                """
+            )
+        }
+        return {**records, "deletions": deletions, "discounts": discounts}
 
     def shopify_counts(self) -> dict[str, int]:
         """How many records of each kind the shop has, and how many were deleted."""

@@ -32,6 +32,7 @@ Grain = Literal[
     "product",
     "consent",
     "survey_answer",
+    "points_redemption",
     "ad_spend",
     "erasure_request",
     "exchange_rate",
@@ -43,6 +44,7 @@ Table = Literal[
     "products",
     "consents",
     "survey_answers",
+    "points_redemptions",
     "ad_spend",
     "erasure_requests",
     "exchange_rates",
@@ -54,6 +56,7 @@ TABLES: dict[Grain, Table] = {
     "product": "products",
     "consent": "consents",
     "survey_answer": "survey_answers",
+    "points_redemption": "points_redemptions",
     "ad_spend": "ad_spend",
     "erasure_request": "erasure_requests",
     "exchange_rate": "exchange_rates",
@@ -209,7 +212,13 @@ class Source(ABC):
     @property
     def may_be_empty(self) -> bool:
         """Whether nothing at all is no sign of a fault: nobody need have withdrawn or answered."""
-        return self.options.grain in ("consent", "survey_answer", "ad_spend", "erasure_request")
+        return self.options.grain in (
+            "consent",
+            "survey_answer",
+            "points_redemption",
+            "ad_spend",
+            "erasure_request",
+        )
 
     @property
     def session_time_zone(self) -> str:

@@ -51,6 +51,7 @@ _ORDER: dict[str, Kind] = _PERSON | {
     "currency": "text",
     "order_status": "text",
     "delivered_at": "instant",
+    "discount_code": "text",
     "updated_at": "instant",
 }
 FIELDS: dict[Grain, dict[str, Kind]] = {
@@ -123,6 +124,14 @@ FIELDS: dict[Grain, dict[str, Kind]] = {
         "answered_at": "instant",
         "updated_at": "instant",
     },
+    "points_redemption": {
+        "redemption_id": "text",
+        "customer_key": "text",
+        "points": "count",
+        "redeemed_at": "instant",
+        "order_id": "text",
+        "updated_at": "instant",
+    },
     "ad_spend": {
         "spend_date": "day",
         "platform": "text",
@@ -151,6 +160,7 @@ REQUIRED: dict[Grain, tuple[str, ...]] = {
     "contact": ("customer_key",),
     "consent": ("channel", "state", "changed_at"),
     "survey_answer": ("answer_id", "kind", "score", "answered_at"),
+    "points_redemption": ("redemption_id", "customer_key", "points", "redeemed_at"),
     "ad_spend": ("spend_date", "platform", "campaign_id", "amount"),
     "erasure_request": ("request_id", "requested_at"),
     "exchange_rate": ("currency", "base_currency", "rate_date", "rate"),
@@ -160,7 +170,7 @@ _PRICED = ("order", "order_line", "ad_spend")
 # At least one of a person's keys says whom they are about.
 _ABOUT_PERSONS = ("consent", "survey_answer", "erasure_request")
 # Keys that only mean something together with the source's name.
-_OWN_KEYS = ("consent_id", "answer_id", "request_id")
+_OWN_KEYS = ("consent_id", "answer_id", "redemption_id", "request_id")
 # One of these says what a line is worth; the others follow from it.
 WORTH = ("gross_amount", "net_amount", "unit_price")
 
@@ -357,7 +367,8 @@ class Mapping:
         if "customer_key" in fields:
             fields["customer_id"] = _prefixed(customers, fields.pop("customer_key"))
         if "order_id" in fields:
-            owner = customers if options.grain == "survey_answer" else options.name
+            is_told_elsewhere = options.grain in ("survey_answer", "points_redemption")
+            owner = customers if is_told_elsewhere else options.name
             fields["order_id"] = _prefixed(owner, fields["order_id"])
         for key in _OWN_KEYS:
             if key in fields:

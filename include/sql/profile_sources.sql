@@ -136,6 +136,8 @@ keys as (
     union all
     select 'survey_answers', source, answer_id, null from raw.survey_answers
     union all
+    select 'points_redemptions', source, redemption_id, null from raw.points_redemptions
+    union all
     select 'ad_spend', source, spend_date::varchar || platform, campaign_id from raw.ad_spend
     union all
     select 'erasure_requests', source, request_id, null from raw.erasure_requests
@@ -180,6 +182,8 @@ others as (
         select source from raw.consents
         union all
         select source from raw.survey_answers
+        union all
+        select source from raw.points_redemptions
         union all
         select source from raw.ad_spend
         union all

@@ -28,6 +28,7 @@ create table if not exists raw.order_lines (
     country varchar,
     order_status varchar,
     delivered_at timestamp,
+    discount_code varchar,
     updated_at timestamp,
     file_name varchar,
     file_modified_at timestamp,
@@ -185,6 +186,20 @@ create table if not exists raw.survey_answers (
     order_id varchar,
     sku varchar,
     answered_at timestamp not null,
+    updated_at timestamp,
+    file_name varchar,
+    file_modified_at timestamp,
+    row_number bigint
+);
+
+-- Points of the shop's own programme that a customer has spent.
+create table if not exists raw.points_redemptions (
+    source varchar not null,
+    redemption_id varchar not null,
+    customer_id varchar not null,
+    points bigint not null,
+    redeemed_at timestamp not null,
+    order_id varchar,
     updated_at timestamp,
     file_name varchar,
     file_modified_at timestamp,

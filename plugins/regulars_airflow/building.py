@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -9,11 +10,13 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include import publishing
 from include.activation.audiences import load_audiences, switched_on
+from include.offers import push
 from include.quality import gate
 from include.settings import load_settings
 from include.sources.declarations import sources_with_rows
 from include.store import Store
 from regulars_airflow.assets import AUDIENCES
+from regulars_airflow.hooks import source_credentials
 
 
 def raw_gate(day: str) -> str:
@@ -43,3 +46,10 @@ def publish(day: str, dag_run: Any, outlet_events: Any) -> str:
     snapshot = publishing.publish(settings, as_of)
     outlet_events[AUDIENCES].add_partitions(switched_on())
     return snapshot.snapshot_id
+
+
+def push_offers() -> list[dict[str, Any]]:
+    """Push the codes of the published offers to the shops; returns counts, never a code."""
+    return [
+        asdict(one) for one in push.push_offers(load_settings(), credentials=source_credentials)
+    ]

@@ -239,6 +239,22 @@ OTHERS = {
         },
         {"answer_id": "people:7", "order_id": "people:1", "score": 9},
     ),
+    "points_redemption": (
+        "points_redemptions",
+        {
+            "redemption_id": "3",
+            "customer_key": "ann",
+            "points": "500",
+            "redeemed_at": "2026-01-05",
+            "order_id": "1",
+        },
+        {
+            "redemption_id": "people:3",
+            "customer_id": "people:ann",
+            "points": 500,
+            "order_id": "people:1",
+        },
+    ),
     "ad_spend": (
         "ad_spend",
         {
@@ -295,7 +311,9 @@ def test_every_kind_of_record_comes_in_once_and_its_newest_version_wins(grain, t
     assert (row["source"], row["updated_at"]) == ("people", datetime(2026, 2, 2))
 
 
-@pytest.mark.parametrize("grain", ["consent", "survey_answer", "erasure_request"])
+@pytest.mark.parametrize(
+    "grain", ["consent", "survey_answer", "points_redemption", "erasure_request"]
+)
 def test_what_is_said_of_a_person_says_of_whom(grain, tmp_path):
     _, record, _ = OTHERS[grain]
     person = {"customer_key", "email", "phone"}

@@ -1,5 +1,7 @@
 -- Every audience in one table. An audience may have any columns beside customer_id: they travel as
 -- JSON, so that one table holds them all.
+{% set has_offers = var('audiences') | selectattr('offer') | list | length > 0 %}
+
 with
 
 members as (
@@ -9,7 +11,8 @@ members as (
     select
         '{{ audience.name }}' as audience,
         customer_id,
-        {{ row_as_json('audience') }} as member
+        {{ row_as_json('audience') }} as member,
+        {% if audience.offer %}'{{ audience.offer.name }}'{% else %}cast(null as varchar){% endif %} as offer_name
     from {{ ref(audience.name) }} as audience
 
     union all
@@ -19,7 +22,8 @@ members as (
     select
         cast(null as varchar) as audience,
         cast(null as varchar) as customer_id,
-        cast(null as json) as member
+        cast(null as json) as member,
+        cast(null as varchar) as offer_name
     where false
 
 ),
@@ -28,7 +32,12 @@ previous_members as (
 
     {{ previous_build(
         has_previous_build(),
-        {'audience': 'varchar', 'customer_id': 'varchar', 'entered_at': 'timestamp'}
+        {
+            'audience': 'varchar',
+            'customer_id': 'varchar',
+            'entered_at': 'timestamp',
+            'payload': 'varchar'
+        }
     ) }}
 
 ),
@@ -45,7 +54,12 @@ previous_members_by_customer as (
     select
         previous_members.audience,
         coalesce(former_ids.customer_id, previous_members.customer_id) as customer_id,
-        min(previous_members.entered_at) as entered_at
+        min(previous_members.entered_at) as entered_at,
+        {% if has_offers -%}
+        min({{ json_text('previous_members.payload', 'coupon_code') }}) as offer_id
+        {%- else -%}
+        cast(null as varchar) as offer_id
+        {%- endif %}
 
     from previous_members
 
@@ -56,7 +70,7 @@ previous_members_by_customer as (
 
 ),
 
-final as (
+members_since as (
 
     select
         members.audience,
@@ -64,7 +78,19 @@ final as (
         -- A previous build may have been for a later day: nobody entered after today.
         least(previous.entered_at, cast({{ as_of() }} as timestamp)) as entered_at,
         {{ json_text('members.member', 'reason') }} as reason,
-        {{ without_keys('members.member', ['customer_id', 'reason']) }} as payload
+        {{ without_keys('members.member', ['customer_id', 'reason']) }} as payload,
+        members.offer_name,
+        case
+            when members.offer_name is not null
+                then {{ offer_id('members.offer_name', [
+                    'members.audience',
+                    'members.customer_id',
+                    'least(previous.entered_at, cast(' ~ as_of() ~ ' as timestamp))',
+                ]) }}
+        end as entry_offer_id,
+        case
+            when starts_with(previous.offer_id, members.offer_name || ':') then previous.offer_id
+        end as offer_id
 
     from members
 
@@ -72,6 +98,24 @@ final as (
         on
             members.audience = previous.audience
             and members.customer_id = previous.customer_id
+
+),
+
+-- Whoever stays keeps the offer of the entry. Its code is a secret: until it is sent, the offer's id
+-- stands in its place.
+final as (
+
+    select
+        audience,
+        customer_id,
+        entered_at,
+        reason,
+        case
+            when offer_name is null then payload
+            else {{ with_key('payload', 'coupon_code', 'coalesce(offer_id, entry_offer_id)') }}
+        end as payload
+
+    from members_since
 
 )
 

@@ -47,6 +47,8 @@ LARGEST_COST = 1000
 CONNECTION_COST = 2
 MUTATION_COST = 10
 DOCS = "https://shopify.dev/api/usage"
+# Fields of the root that are answered where codes are added.
+DISCOUNT_FIELDS = ("codeDiscountNodeByCode", "discountRedeemCodeBulkCreation")
 CURSOR_FORM = ("T", "Z"), (" ", ".000000")
 
 # What an object of a type asks the app to be allowed, any one of them.
@@ -384,7 +386,7 @@ class Executor:
 
         def resolve(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
             parent, name = info.parent_type.name, info.field_name
-            if parent == "Mutation":
+            if parent == "Mutation" or (parent == "QueryRoot" and name in DISCOUNT_FIELDS):
                 return self.mutations[name](base_url=base_url, **arguments)
             is_operation = str(arguments.get("id", "")).startswith("gid://shopify/BulkOperation/")
             if parent == "QueryRoot" and (name == "bulkOperation" or is_operation):

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from include.sandbox.answers import Json
 from include.sandbox.shopify.bulk import BulkOperations
+from include.sandbox.shopify.discounts import Discounts
 from include.sandbox.shopify.errors import error_with_status
 from include.sandbox.shopify.execution import Executor
 from include.sandbox.shopify.shop import Shop, edited
@@ -33,10 +34,15 @@ def create_app(truth: Truth) -> FastAPI:
     app = FastAPI(openapi_url=None)
     shop = Shop(truth)
     bulk = BulkOperations(shop)
+    discounts = Discounts(shop)
     operations: dict[str, Callable[..., Any]] = {
         "bulkOperationRunQuery": bulk.run,
         "bulkOperationCancel": bulk.cancel,
         "bulkOperation": bulk.poll,
+        "discountCodeBasicCreate": discounts.create,
+        "discountRedeemCodeBulkAdd": discounts.add,
+        "discountRedeemCodeBulkCreation": discounts.poll,
+        "codeDiscountNodeByCode": discounts.by_code,
     }
     executor = Executor(shop, operations)
 

@@ -165,6 +165,7 @@ class Settings(Document):
         "read_customers",
         "read_products",
         "read_inventory",
+        "write_discounts",
     ]
     bucket: int = Field(2000, ge=1)
     restore_rate: float = Field(100, gt=0)

@@ -32,6 +32,7 @@ ORDERINGS = {
     "product": ("date", "id", "include", "title", "slug", "modified", "price", "popularity"),
     "variation": ("date", "id", "include", "title", "slug", "modified"),
     "customer": ("id", "include", "name", "registered_date"),
+    "coupon": ("date", "id", "include", "title", "slug", "modified"),
 }
 # What `status=any` leaves out: WordPress keeps these statuses from searches.
 HIDDEN = ("trash", "checkout-draft")
@@ -84,6 +85,12 @@ async def authorise(request: Request) -> None:
         raise Refusal(
             error(401, "woocommerce_rest_authentication_error", "Consumer secret is invalid.")
         )
+
+
+def read_only(request: Request) -> bool:
+    """Whether the key may not write: a key `ck_reader...`."""
+    value = request.headers["authorization"].partition(" ")[2]
+    return base64.b64decode(value).startswith(b"ck_reader")
 
 
 def listing(request: Request, shop: Shop, kind: str, parent: int = 0) -> Json:

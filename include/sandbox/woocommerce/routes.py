@@ -11,8 +11,16 @@ from starlette.responses import Response
 
 from include.sandbox.answers import Json, Refusal, answer_refusal
 from include.sandbox.truth import Truth
-from include.sandbox.woocommerce.requests import authorise, error, listing, no_route, one
-from include.sandbox.woocommerce.shop import Missing, Shop
+from include.sandbox.woocommerce.requests import (
+    PER_PAGE,
+    authorise,
+    error,
+    listing,
+    no_route,
+    one,
+    read_only,
+)
+from include.sandbox.woocommerce.shop import Missing, Refused, Shop
 
 Given = dict[str, Any]
 
@@ -57,6 +65,28 @@ def create_app(truth: Truth) -> FastAPI:
     @app.get("/products/{product_id}/variations")
     async def variations(request: Request, product_id: int) -> Json:
         return listing(request, shop, "variation", product_id)
+
+    @app.get("/coupons")
+    async def coupons(request: Request) -> Json:
+        return listing(request, shop, "coupon")
+
+    @app.post("/coupons/batch")
+    async def change_coupons(request: Request) -> Json:
+        if read_only(request):
+            code = "woocommerce_rest_cannot_batch"
+            raise Refusal(error(401, code, "Sorry, you are not allowed to batch manipulate."))
+        given = (await request.json()).get("create", [])
+        if len(given) > PER_PAGE:
+            code = "woocommerce_rest_request_entity_too_large"
+            raise Refusal(error(413, code, f"Unable to accept more than {PER_PAGE} items."))
+        return Json({"create": [made(coupon) for coupon in given]})
+
+    def made(coupon: Given) -> Given:
+        try:
+            return shop.put_coupon(coupon)
+        except Refused as refusal:
+            told = {"code": refusal.code, "message": str(refusal), "data": {"status": 400}}
+            return {"id": 0, "error": told}
 
     def found_order(order_id: int) -> Given:
         try:

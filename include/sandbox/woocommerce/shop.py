@@ -68,11 +68,30 @@ PRODUCT = {
     "variations": [],
     "meta_data": [],
 }
+COUPON = {
+    "status": "publish",
+    "amount": "0.00",
+    "discount_type": "fixed_cart",
+    "description": "",
+    "date_expires": None,
+    "usage_count": 0,
+    "individual_use": False,
+    "usage_limit": None,
+    "minimum_amount": "0.00",
+}
 LINE = {"name": "", "product_id": 0, "variation_id": 0, "quantity": 1, "tax_class": "", "sku": ""}
 
 
 class Missing(Exception):
     """There is no such record."""
+
+
+class Refused(Exception):
+    """A record that the shop does not take, with WooCommerce's code for it."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Shop:
@@ -176,6 +195,29 @@ class Shop:
                 variations = sorted({*parent["variations"], document["id"]})
                 self._keep("product", parent | {"type": "variable", "variations": variations})
         return self.shown(kind, document)
+
+    def put_coupon(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Create a coupon; its code is kept in small letters. Raises `Refused`."""
+        code = str(given.get("code", "")).lower()
+        if not code:
+            raise Refused("woocommerce_rest_empty_coupon_code", "The coupon code cannot be empty.")
+        held = self.truth.one(
+            """
+            SELECT 1 FROM woocommerce_records
+            WHERE kind = 'coupon' AND document ->> 'code' = ?
+            """,
+            (code,),
+        )
+        if held:
+            raise Refused(
+                "woocommerce_rest_coupon_code_already_exists", "The coupon code already exists"
+            )
+        if given.get("discount_type") == "percent" and Decimal(given["amount"]) > 100:
+            raise Refused("woocommerce_rest_invalid_coupon", "Invalid discount amount")
+        with self.truth.connection:
+            document = self._merged("coupon", COUPON, {**given, "code": code})
+            self._keep("coupon", document)
+        return self.shown("coupon", document)
 
     def delete(self, kind: str, record_id: int, *, force: bool, at: str | None = None) -> None:
         """Move to the trash, which counts as a change; or delete for good, with what hangs on."""

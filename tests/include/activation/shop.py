@@ -85,8 +85,12 @@ class Shop:
         others: Iterable[Person] = (),
         audience: str = "lapsed_vips",
         published_at: datetime | None = None,
+        codes: dict[str, str] | None = None,
     ) -> Snapshot:
-        """A snapshot in which `wanted` are in the audience at both destinations."""
+        """A snapshot in which `wanted` are in the audience at both destinations.
+
+        codes: those of offers, by the offer's id.
+        """
         published_at = published_at or datetime.now(UTC)
         wanted = list(wanted)
         snapshot_id = published_at.strftime(IDENTIFIER)
@@ -94,6 +98,9 @@ class Shop:
             "desired_memberships": _memberships(audience, wanted),
             "contacts": _contacts([*wanted, *others]),
         }
+        if codes is not None:
+            rows = [{"offer_id": offer_id, "code": code} for offer_id, code in codes.items()]
+            contents["offer_codes"] = pa.Table.from_pylist(rows)
         snapshot = Snapshot(
             snapshot_id=snapshot_id,
             as_of=date(2026, 1, 31),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -402,3 +403,18 @@ def test_an_empty_audience_that_never_was_needs_no_approval(shop: Shop):
     shop.publish([])
     summary = shop.sync("mailchimp", audience(guard=FREE.model_copy(update={"min_members": 1})))
     assert (summary.plan_id, summary.adds) == (None, 0)
+
+
+def test_the_field_coupon_code_names_an_offer_until_it_is_sent(shop: Shop):
+    declared = audience(fields=["coupon_code", "vip_tier"])
+    payload = {"coupon_code": "thanks:1", "vip_tier": "gold"}
+    person = Person("shop:1", "person1@shop.test", payload=payload)
+    shop.publish([person], codes={"thanks:1": "C0DE", "thanks:2": "0THER"})
+
+    shop.sync("mailchimp", declared)
+
+    [member] = shop.sandbox.members().values()
+    assert {"C0DE", "gold"} <= set(member["merge_fields"].values())
+    kept = [file for file in Path(shop.store.root).rglob("activation/**/*") if file.is_file()]
+    assert kept
+    assert not any(b"C0DE" in file.read_bytes() for file in kept)

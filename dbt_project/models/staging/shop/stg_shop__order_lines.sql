@@ -68,6 +68,7 @@ final as (
         currency,
         country,
         delivered_at,
+        upper(nullif(trim(discount_code), '')) as discount_code,
         case
             when {{ is_in_the_future('ordered_at', 'file_modified_at') }} then 'in_the_future'
             when {{ starts_with_any('order_key', 'excluded_order_prefixes') }}

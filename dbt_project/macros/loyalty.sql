@@ -1,0 +1,98 @@
+{#- The tiers of the loyalty programme, best first. -#}
+{% macro loyalty_tiers() -%}
+    {{ return(var('vip_tier_shares').keys() | list) }}
+{%- endmacro %}
+
+{#- The bars of a month, best tier first: amounts that the shop has set, or those above which the
+    shares of vip_tier_shares lie. Of all customers' spends, in a group of a month. -#}
+{% macro tier_bars(spend) -%}
+    {%- if var('loyalty_tier_bars') -%}
+        [
+            {%- for tier in loyalty_tiers() -%}
+            cast({{ var('loyalty_tier_bars')[tier] }} as decimal(18, 4)){{ ", " if not loop.last }}
+            {%- endfor -%}
+        ]
+    {%- else -%}
+        {{ top_share_cuts(
+            'case when ' ~ spend ~ ' > 0 then ' ~ spend ~ ' end', var('vip_tier_shares').values()
+        ) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- How many bars a spend exceeds: the level of its tier, 0 for none. share: of the bars. -#}
+{% macro tier_level(spend, bars, share=1) -%}
+    (
+        {%- for tier in loyalty_tiers() %}
+        cast({{ spend }} > greatest(0, {{ share }} * {{ bars }}[{{ loop.index }}]) as integer)
+        {{- " +" if not loop.last }}
+        {%- endfor %}
+    )
+{%- endmacro %}
+
+{#- The tier of a level. -#}
+{% macro tier_of_level(level) -%}
+    case {{ level }}
+        {%- for tier in loyalty_tiers() %}
+        when {{ loop.revindex }} then '{{ tier }}'
+        {%- endfor %}
+        else 'none'
+    end
+{%- endmacro %}
+
+{#- The bar of a level, 1 being the lowest tier's; null beyond the best one. -#}
+{% macro bar_of_level(bars, level) -%}
+    {{ bars }}[{{ loyalty_tiers() | length }} + 1 - nullif({{ level }}, {{ loyalty_tiers() | length }} + 1)]
+{%- endmacro %}
+
+{#- Whole points for an amount spent in a tier. -#}
+{% macro points_for(amount, tier) -%}
+    cast(
+        floor(
+            greatest({{ amount }}, 0) * {{ var('points_per_unit') }} * case coalesce({{ tier }}, 'none')
+                {%- for tier_name, multiplier in var('points_tier_multipliers').items() %}
+                when '{{ tier_name }}' then {{ multiplier }}
+                {%- endfor %}
+                else 1
+            end
+        ) as bigint
+    )
+{%- endmacro %}
+
+{#- The first days of all months from one to another, one row each, as `months(month)`. -#}
+{% macro months_from_to(first, last) -%}
+    {{ return(adapter.dispatch('months_from_to')(first, last)) }}
+{%- endmacro %}
+
+{% macro default__months_from_to(first, last) -%}
+    select cast(unnest(generate_series({{ first }}, {{ last }}, interval 1 month)) as date) as month
+{%- endmacro %}
+
+{#- The bars of the last month that is over; bars that the shop has set hold before anybody has
+    reached one. periods: the current ones of int_tier_periods. -#}
+{% macro newest_tier_bars(periods) -%}
+    {%- if var('loyalty_tier_bars') -%}
+        select {{ tier_bars(none) }} as bars
+    {%- else -%}
+        select arg_max(bars, valid_from) as bars from {{ periods }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- The level that somebody is in: of all levels those count that were entered later than they were
+    last lost. months: the name of a window over the customer's months so far. -#}
+{% macro level_held(months) -%}
+    (
+        {%- for level in range(1, loyalty_tiers() | length + 1) %}
+        cast(
+            coalesce(
+                max(case when entered_level >= {{ level }} then month end) over {{ months }}
+                > coalesce(
+                    max(case when spared_level < {{ level }} then month end) over {{ months }},
+                    date '0001-01-01'
+                ),
+                false
+            ) as integer
+        )
+        {{- " +" if not loop.last }}
+        {%- endfor %}
+    )
+{%- endmacro %}

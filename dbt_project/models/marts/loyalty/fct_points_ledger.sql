@@ -1,0 +1,405 @@
+-- Points are spent and expire in the order in which they were earned. So all that matters is how
+-- far along the row of earned points the programme has come: a redemption moves that place on by its
+-- points, an expiry to the end of what was earned until then, if it is not beyond already. After n
+-- events it is R(n) + max(0, max over j <= n of (floor(j) - R(j))), R being what was redeemed so
+-- far: a running maximum instead of a loop, and an expiry can never take what is not there.
+with
+
+orders as (
+
+    select * from {{ ref('fct_orders') }}
+
+    where
+        customer_id is not null
+        and not is_refund_only
+
+),
+
+tiers as (
+
+    select * from {{ ref('int_tier_periods') }}
+
+),
+
+documents as (
+
+    select * from {{ ref('stg_shop__orders') }}
+
+    where cancelled_date is not null
+
+),
+
+refunds as (
+
+    select * from {{ ref('stg_shop__refunds') }}
+
+    where excluded_by is null
+
+),
+
+cancellations as (
+
+    select * from {{ ref('int_refund_allocations') }}
+
+),
+
+lines as (
+
+    select * from {{ ref('fct_order_lines') }}
+
+    where line_kind = 'cancellation'
+
+),
+
+contacts as (
+
+    select * from {{ ref('stg_shop__contacts') }}
+
+    where birthday is not null
+
+),
+
+redemptions as (
+
+    select * from {{ ref('stg_shop__points_redemptions') }}
+
+),
+
+identities as (
+
+    select * from {{ ref('dim_customer_identities') }}
+
+),
+
+former_ids as (
+
+    {{ former_customer_ids() }}
+
+),
+
+takings_back as (
+
+    select
+        order_id,
+        cast(refunded_at as date) as reversed_date
+    from refunds
+
+    union all
+
+    select
+        order_id,
+        cancelled_date as reversed_date
+    from documents
+
+    union all
+
+    select
+        cancellations.order_id,
+        lines.ordered_date as reversed_date
+    from cancellations
+    inner join lines
+        on cancellations.cancellation_order_id = lines.order_id
+
+),
+
+reversals as (
+
+    select
+        order_id,
+        max(reversed_date) as reversed_date
+
+    from takings_back
+
+    group by order_id
+
+),
+
+-- The tier of the day, whatever it has become since.
+orders_with_points as (
+
+    select
+        orders.customer_id,
+        orders.order_id,
+        orders.ordered_date,
+        coalesce(tiers.tier, 'none') as tier,
+        {{ add_months('orders.ordered_date', var('points_valid_months')) }} as expires_on,
+        greatest(coalesce(reversals.reversed_date, orders.ordered_date), orders.ordered_date)
+            as reversed_date,
+        {{ points_for('orders.gross_amount - orders.discount_amount', 'tiers.tier') }}
+            as earned_points,
+        {{ points_for('orders.net_amount', 'tiers.tier') }} as kept_points
+
+    from orders
+
+    left join tiers
+        on
+            orders.customer_id = tiers.customer_id
+            and orders.ordered_date >= tiers.valid_from
+            and orders.ordered_date < coalesce(tiers.valid_to, date '9999-12-31')
+
+    left join reversals
+        on orders.order_id = reversals.order_id
+
+),
+
+-- The newest statement of somebody who has several accounts.
+birthdays as (
+
+    select
+        coalesce(former_ids.customer_id, contacts.customer_id) as customer_id,
+        arg_max(contacts.birthday, coalesce(contacts.updated_at, timestamp '0001-01-01'))
+            as birthday
+
+    from contacts
+
+    left join former_ids
+        on contacts.customer_id = former_ids.former_id
+
+    group by coalesce(former_ids.customer_id, contacts.customer_id)
+
+),
+
+first_orders as (
+
+    select
+        customer_id,
+        min(ordered_date) as first_order_date
+
+    from orders_with_points
+
+    group by customer_id
+
+),
+
+birthday_months as (
+
+    {{ months_from_to(
+        month_of('(select min(first_order_date) from first_orders)'), month_of(as_of())
+    ) }}
+
+),
+
+bonuses as (
+
+    select
+        birthdays.customer_id,
+        birthday_months.month
+
+    from birthdays
+
+    inner join first_orders
+        on birthdays.customer_id = first_orders.customer_id
+
+    inner join birthday_months
+        on
+            extract('month' from birthdays.birthday) = extract('month' from birthday_months.month)
+            and first_orders.first_order_date < birthday_months.month
+
+    where {{ var('points_birthday_bonus') }} > 0 and {{ var('points_per_unit') }} > 0
+
+),
+
+-- Points that came before the refund of their order have expired by then, if they were not spent.
+earned as (
+
+    select
+        concat('earn:', order_id) as entry_id,
+        customer_id,
+        'earn' as entry_kind,
+        earned_points as points,
+        case when reversed_date < expires_on then earned_points - kept_points else 0 end
+            as reversed_points,
+        ordered_date as booked_date,
+        reversed_date,
+        expires_on,
+        order_id,
+        tier
+    from orders_with_points
+    where earned_points > 0
+
+    union all
+
+    select
+        concat('birthday:', customer_id, ':', month) as entry_id,
+        customer_id,
+        'birthday' as entry_kind,
+        {{ var('points_birthday_bonus') }} as points,
+        0 as reversed_points,
+        month as booked_date,
+        null as reversed_date,
+        {{ add_months('month', var('points_valid_months')) }} as expires_on,
+        null as order_id,
+        null as tier
+    from bonuses
+
+),
+
+lots as (
+
+    select
+        *,
+        sum(points - reversed_points) over (
+            partition by customer_id
+            order by booked_date, entry_id
+            rows between unbounded preceding and current row
+        ) as earned_to
+
+    from earned
+
+),
+
+redeemed as (
+
+    select
+        redemptions.redemption_id,
+        redemptions.order_id,
+        redemptions.redeemed_date,
+        redemptions.points,
+        coalesce(by_account.customer_id, redemptions.customer_id) as customer_id
+
+    from redemptions
+
+    left join identities as by_account
+        on
+            redemptions.customer_id = by_account.identifier
+            and by_account.identifier_kind = 'platform_id'
+
+),
+
+-- Expired points are gone before the day begins.
+events as (
+
+    select
+        concat('expire:', customer_id, ':', expires_on) as entry_id,
+        customer_id,
+        'expire' as entry_kind,
+        expires_on as booked_date,
+        0 as event_order,
+        0 as redeemed_points,
+        max(earned_to) as expired_to,
+        null as order_id
+    from lots
+    where expires_on <= {{ as_of() }}
+    group by customer_id, expires_on
+
+    union all
+
+    select
+        concat('redeem:', redemption_id) as entry_id,
+        customer_id,
+        'redeem' as entry_kind,
+        redeemed_date as booked_date,
+        1 as event_order,
+        points as redeemed_points,
+        null as expired_to,
+        order_id
+    from redeemed
+
+),
+
+events_with_sums as (
+
+    select
+        *,
+        sum(redeemed_points) over (
+            partition by customer_id
+            order by booked_date, event_order, entry_id
+            rows between unbounded preceding and current row
+        ) as redeemed_to
+
+    from events
+
+),
+
+places as (
+
+    select
+        *,
+        redeemed_to + greatest(
+            0,
+            max(expired_to - redeemed_to) over (
+                partition by customer_id
+                order by booked_date, event_order, entry_id
+                rows between unbounded preceding and current row
+            )
+        ) as place
+
+    from events_with_sums
+
+),
+
+steps as (
+
+    select
+        *,
+        place - coalesce(
+            lag(place) over (
+                partition by customer_id order by booked_date, event_order, entry_id
+            ),
+            0
+        ) as used_points
+
+    from places
+
+),
+
+entries as (
+
+    select
+        entry_id,
+        customer_id,
+        entry_kind,
+        points,
+        booked_date,
+        expires_on,
+        order_id,
+        tier
+    from earned
+
+    union all
+
+    select
+        concat('reverse:', order_id) as entry_id,
+        customer_id,
+        'reverse' as entry_kind,
+        -reversed_points as points,
+        reversed_date as booked_date,
+        expires_on,
+        order_id,
+        tier
+    from earned
+    where reversed_points > 0
+
+    union all
+
+    select
+        entry_id,
+        customer_id,
+        entry_kind,
+        -used_points as points,
+        booked_date,
+        null as expires_on,
+        order_id,
+        null as tier
+    from steps
+    where used_points > 0
+
+),
+
+final as (
+
+    select
+        entry_id,
+        customer_id,
+        entry_kind,
+        cast(points as bigint) as points,
+        booked_date,
+        expires_on,
+        order_id,
+        tier
+
+    from entries
+
+)
+
+select * from final
