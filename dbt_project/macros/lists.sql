@@ -45,3 +45,12 @@
 {% macro default__last_part(text, separator) -%}
     split_part({{ text }}, '{{ separator }}', -1)
 {%- endmacro %}
+
+{#- A list of texts without their outer blanks, in capital letters. -#}
+{% macro upper_texts(list) -%}
+    {{ return(adapter.dispatch('upper_texts')(list)) }}
+{%- endmacro %}
+
+{% macro default__upper_texts(list) -%}
+    list_transform({{ list }}, lambda element: upper(trim(element)))
+{%- endmacro %}

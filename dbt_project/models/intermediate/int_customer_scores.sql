@@ -83,7 +83,7 @@ final as (
         r_score,
         f_score,
         m_score,
-        {{ rfm_segment('r_score', 'f_score') }} as rfm_segment,
+        {{ rfm_segment('r_score', 'f_score', 'm_score') }} as rfm_segment,
         vip_tier,
         is_valued and not is_lapsed as is_vip,
         case

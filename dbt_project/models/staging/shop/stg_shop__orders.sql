@@ -27,11 +27,13 @@ final as (
         tax_amount,
         coalesce(is_tax_included, false) as is_tax_included,
         acquisition_source,
+        {{ upper_texts('discount_codes') }} as discount_codes,
         lines,
         refunds,
         payments,
         coalesce(cast(cancelled_at as date) <= {{ as_of() }} or payment_status = 'voided', false)
             as is_cancelled,
+        cast(cancelled_at as date) as cancelled_date,
         case
             when deleted_at is not null then 'deleted_order'
             when is_test then 'test_order'
