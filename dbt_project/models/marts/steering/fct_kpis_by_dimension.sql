@@ -137,7 +137,7 @@ customer_months as (
         sum(margin_amount) as gross_margin,
         sum(case when margin_amount is not null then net_amount end) as costed_revenue,
         sum(case when discount_amount > 0 then net_amount else 0 end) as discounted_revenue,
-        sum(case when has_code then net_amount else 0 end) as code_revenue,
+        sum(case when has_code then net_amount when not has_code then 0 end) as code_revenue,
         sum(case when has_code is not null then net_amount end) as code_known_revenue
 
     from attributed_orders
@@ -386,8 +386,7 @@ spend as (
         + max(deciles.cut) * (
             ceil(max(deciles.active_customers) / 10.0)
             - count(case when orders.net_revenue > deciles.cut then 1 end)
-        ) as top_decile_revenue,
-        sum(orders.net_revenue) as active_revenue
+        ) as top_decile_revenue
     from customer_months as orders
     inner join {{ dimension }}_deciles as deciles
         on
@@ -557,7 +556,8 @@ joined as (
         + cast(coalesce(other_activity.otherwise_engaged_customers, 0) as bigint)
             as engaged_customers,
         cast(sum(newcomers.new_customers) over so_far as bigint) as customers_so_far,
-        sum(second_orders.new_repeat_customers) over so_far as repeat_customers_so_far,
+        cast(sum(second_orders.new_repeat_customers) over so_far as bigint)
+            as repeat_customers_so_far,
         second_orders.median_days_to_second_order,
         cast(coalesce(sums.order_count, 0) as bigint) as order_count,
         cast(coalesce(sums.guest_order_count, 0) as bigint) as guest_order_count,
@@ -571,7 +571,6 @@ joined as (
         sums.code_revenue,
         sums.code_known_revenue,
         top_tenths.top_decile_revenue,
-        top_tenths.active_revenue,
         ad_costs.ad_spend
 
     from cells
@@ -614,6 +613,8 @@ final as (
             when has_whole_window
                 then lost_customers / cast(nullif(customers_at_start, 0) as double)
         end as churn_rate,
+        customers_so_far,
+        coalesce(repeat_customers_so_far, 0) as repeat_customers_so_far,
         coalesce(repeat_customers_so_far, 0) / cast(customers_so_far as double)
             as repeat_purchase_rate,
         cast(median_days_to_second_order as integer) as median_days_to_second_order,
@@ -626,10 +627,14 @@ final as (
         new_revenue,
         cast(net_revenue - new_revenue - guest_revenue as decimal(18, 4)) as returning_revenue,
         guest_revenue,
+        cast(top_decile_revenue as decimal(18, 4)) as top_decile_revenue,
         case
-            when active_revenue > 0
-                then cast(top_decile_revenue as double) / cast(active_revenue as double)
+            when net_revenue > guest_revenue
+                then
+                    cast(top_decile_revenue as double)
+                    / cast(net_revenue - guest_revenue as double)
         end as top_decile_revenue_share,
+        cast(customer_revenue_so_far as decimal(18, 4)) as customer_revenue_so_far,
         cast(customer_revenue_so_far / customers_so_far as decimal(18, 4))
             as customer_lifetime_value,
         cast(ad_spend as decimal(18, 4)) as ad_spend,
@@ -638,12 +643,16 @@ final as (
         / cast(nullif(ad_spend / nullif(new_customers, 0), 0) as double)
             as lifetime_value_to_acquisition_cost,
         cast(gross_margin as decimal(18, 4)) as gross_margin,
+        cast(costed_revenue as decimal(18, 4)) as costed_revenue,
         case when costed_revenue > 0 then cast(gross_margin as double) / costed_revenue end
             as gross_margin_rate,
         case when net_revenue > 0 then cast(coalesce(costed_revenue, 0) as double) / net_revenue end
             as costed_revenue_share,
+        cast(discounted_revenue as decimal(18, 4)) as discounted_revenue,
         case when net_revenue > 0 then cast(discounted_revenue as double) / net_revenue end
             as discounted_revenue_share,
+        cast(code_revenue as decimal(18, 4)) as code_revenue,
+        cast(code_known_revenue as decimal(18, 4)) as code_known_revenue,
         case when code_known_revenue > 0 then cast(code_revenue as double) / code_known_revenue end
             as code_revenue_share,
         {{ add_months('month', 1) }} <= {{ add_days(as_of(), 1) }} as is_complete
