@@ -157,7 +157,7 @@ entries as (
     from silences
     where
         days_to_next_order >= at_risk_days
-        or (is_new and days_to_next_order <= {{ var('new_customer_days') }})
+        or (is_new and days_to_next_order <= {{ var('new_customer_days') + 1 }})
 
     union all
 
