@@ -11,7 +11,7 @@ import pytest
 from tests.dbt_project.shops import Shop, line
 
 DECEMBER, JANUARY = date(2025, 12, 31), date(2026, 1, 31)
-MODELS = ("--select", "+fct_rfm_history", "fct_rfm_migrations", "+dim_customers")
+MODELS = ("--indirect-selection", "buildable", "--select", "+fct_rfm_migrations", "+dim_customers")
 HISTORY = "select * exclude (orders_fingerprint) from marts.rfm_history"
 CANCELLATIONS = (
     "insert into raw.source_rules values ('till', 'cancellation_prefix', 'C')",

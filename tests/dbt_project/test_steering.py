@@ -67,7 +67,8 @@ def shop(tmp_path_factory) -> Shop:
         ]
     )
     shop.write(SHOP)
-    shop.build("--select", "+fct_monthly_kpis", "int_days", "+dim_customers")
+    models = ("+fct_monthly_kpis", "int_days", "+dim_customers")
+    shop.build("--indirect-selection", "buildable", "--select", *models)
     return shop
 
 
@@ -78,7 +79,9 @@ def queried(shop: Shop, file: Path, *arguments: str) -> list[dict[str, str]]:
         return list(csv.DictReader(rows))
 
 
-@pytest.mark.parametrize("dimension", ["shop", "first_order_month", "country", "acquisition_source"])
+@pytest.mark.parametrize(
+    "dimension", ["shop", "first_order_month", "country", "acquisition_source"]
+)
 def test_metricflow_tells_the_figures_of_the_table(shop, tmp_path, dimension):
     file = tmp_path / "figures.csv"
     rows = queried(shop, file, "--saved-query", f"kpis_of_{dimension}")
@@ -123,7 +126,10 @@ def test_the_median_time_to_a_second_order_is_that_of_the_month_it_came_in(shop,
         shop, tmp_path / "days.csv",
         "--metrics", "median_days_to_second_order", "--group-by", "metric_time__month",
     )  # fmt: skip
-    told = {row["metric_time__month"][:10]: int(float(row["median_days_to_second_order"])) for row in rows}
+    told = {
+        row["metric_time__month"][:10]: int(float(row["median_days_to_second_order"]))
+        for row in rows
+    }
     table = shop.read(
         "select month::varchar, median_days_to_second_order from marts.monthly_kpis"
         " where median_days_to_second_order is not null"
