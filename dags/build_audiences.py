@@ -6,16 +6,15 @@ whenever `raw_orders` is new.
 What has landed is judged first; dbt builds the models and tests their data: all in the one task
 `dbt_build`, beside which each model has a task that shows its state. To build again, clear
 `dbt_build` and what follows it. What was built is judged again; only then the snapshot appears in
-one step for analysts and for `sync_audiences`, which gets a run per audience. Where an audience has
-an offer, its codes are pushed to the shops then. A rebuild of history
-(a backfill, or a day before the one that is published) is neither published nor sent.
+one step for analysts and for `sync_audiences`, which gets a run per audience; the codes of offers go
+to the shops. A rebuild of history (a backfill, or a day before the one that is published) is neither
+published nor sent.
 """
 
 from __future__ import annotations
 
 from airflow.sdk import chain, dag, task
 
-from include.activation.audiences import load_audiences
 from regulars_airflow.assets import AUDIENCES, RAW_ORDERS
 from regulars_airflow.defaults import DEFAULT_ARGS, WAREHOUSE_POOL
 from regulars_airflow.models import dbt_models
@@ -59,10 +58,7 @@ def build_audiences():
 
     models, dbt_build = dbt_models(AS_OF)
     raw_gate(AS_OF) >> models
-    published = publish(AS_OF)
-    chain(dbt_build, audience_gate(AS_OF), published)
-    if any(audience.offer for audience in load_audiences().values()):
-        published >> push_offers()
+    chain(dbt_build, audience_gate(AS_OF), publish(AS_OF), push_offers())
 
 
 build_audiences()

@@ -22,7 +22,7 @@ from include.activation import preview as previews
 from include.activation import sync as activation
 from include.activation.audiences import Audience, audience_sizes, get_audience, load_audiences
 from include.connections import connection_id, read_connection
-from include.dbt import BUILD, run_dbt, target_path
+from include.dbt import BUILD, run_dbt, run_metricflow, target_path
 from include.errors import BadInput, RegularsError
 from include.offers.push import push_offers
 from include.quality.gate import audience_gate, raw_gate
@@ -264,6 +264,12 @@ def dbt(context: typer.Context) -> None:
     """Run any dbt command with the project's profile and variables, such as `dbt test`."""
     settings = load_settings()
     run_dbt(settings, context.args, settings.day())
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def mf(context: typer.Context) -> None:
+    """Run any MetricFlow command, such as `mf query --saved-query kpis_of_country`."""
+    run_metricflow(load_settings(), context.args)
 
 
 @app.command()

@@ -83,3 +83,24 @@ def run_dbt(settings: Settings, arguments: Sequence[str], as_of: date | None = N
     finished = subprocess.run(command, env=os.environ | dbt_environment(settings), check=False)
     if finished.returncode != 0:
         raise Stop(f"dbt {arguments[0] if arguments else ''} failed; its output says where")
+
+
+def run_metricflow(settings: Settings, arguments: Sequence[str]) -> None:
+    """Run one `mf` command, such as `query`, over the metrics as the last dbt run left them.
+
+    MetricFlow looks for dbt's manifest inside of the project, whatever dbt was told; so it is shown
+    a folder that has both. Raises `Stop` when there is no manifest yet, or when `mf` fails.
+    """
+    target = target_path(settings)
+    if not (target / "semantic_manifest.json").exists():
+        raise Stop("MetricFlow needs a build first: regulars build")
+    folder = target.with_name("metricflow")
+    folder.mkdir(exist_ok=True)
+    for path in (*DBT_PROJECT.iterdir(), target):
+        link = folder / path.name
+        if not link.is_symlink():
+            link.symlink_to(path)
+    environment = dbt_environment(settings) | {"DBT_PROJECT_DIR": str(folder)}
+    command = [str(Path(sys.executable).with_name("mf")), *arguments]
+    if subprocess.run(command, env=os.environ | environment, cwd=folder, check=False).returncode:
+        raise Stop("mf failed; its output says why")

@@ -53,3 +53,17 @@
 {% macro default__add_hours(instant, hours) -%}
     ({{ instant }} + to_hours({{ hours }}))
 {%- endmacro %}
+
+{#- The last day of a day's month. -#}
+{% macro month_end(day) -%}
+    {{ add_days(add_months(month_of(day), 1), -1) }}
+{%- endmacro %}
+
+{#- The whole numbers from one up to but not including another, as a list. -#}
+{% macro numbers_between(from, before) -%}
+    {{ return(adapter.dispatch('numbers_between')(from, before)) }}
+{%- endmacro %}
+
+{% macro default__numbers_between(from, before) -%}
+    range({{ from }}, {{ before }})
+{%- endmacro %}

@@ -25,6 +25,22 @@
     end
 {%- endmacro %}
 
+{#- Why somebody is in their stage of life as a customer today, in words. -#}
+{% macro lifecycle_reason() -%}
+    case
+        when lifecycle_stage = 'prospect' then 'no order that counts'
+        when lifecycle_stage in ('at_risk', 'lapsed', 'lost') then {{ lapse_reason() }}
+        when lifecycle_stage = 'won_back' then entry_reason
+        when lifecycle_stage = 'new' then concat('first order ', recency_days, ' days ago')
+        when frequency > 1
+            then concat(
+                'usual gap ', round(expected_days_between_orders, 0)::integer,
+                ' days, silent for ', recency_days
+            )
+        else concat('bought once, silent for ', recency_days, ' days')
+    end
+{%- endmacro %}
+
 {#- What makes a VIP, or a VIP gone quiet, in words; null for everybody else. -#}
 {% macro vip_reason() -%}
     case

@@ -55,18 +55,67 @@
     {{ cuts }}[{{ number }}]
 {%- endmacro %}
 
-{#- The named segment of an R and an F score: a total partition of the 25 cells. -#}
-{% macro rfm_segment(r_score, f_score) -%}
+{#- The segments of the grid in use (var rfm_grid), best first. Raises a compiler error that names the
+    cell when they are no total partition of the 25 cells. -#}
+{% macro rfm_grid() -%}
+    {%- set name = var('rfm_grid') -%}
+    {%- if name not in var('rfm_grids') -%}
+        {{ exceptions.raise_compiler_error(
+            "rfm_grid is " ~ name ~ "; rfm_grids has " ~ var('rfm_grids') | join(', ')
+        ) }}
+    {%- endif -%}
+    {%- set grid = var('rfm_grids')[name] -%}
+    {%- set axis = rfm_second_axis(grid) -%}
+    {%- for r in range(1, 6) -%}
+        {%- for second in range(1, 6) -%}
+            {%- set names = [] -%}
+            {%- for area in grid -%}
+                {%- if area.r[0] <= r <= area.r[1] and area[axis][0] <= second <= area[axis][1] -%}
+                    {%- do names.append(area.segment) -%}
+                {%- endif -%}
+            {%- endfor -%}
+            {%- if names | length != 1 -%}
+                {{ exceptions.raise_compiler_error(
+                    "rfm_grids." ~ name ~ ": the cell r " ~ r ~ ", " ~ axis ~ " " ~ second
+                    ~ " is in " ~ (names | join(' and ') if names else 'no segment')
+                ) }}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(grid) }}
+{%- endmacro %}
+
+{#- What a grid has beside R: f, or fm, the mean of F and M. -#}
+{% macro rfm_second_axis(grid) -%}
+    {{ return('fm' if 'fm' in grid[0] else 'f') }}
+{%- endmacro %}
+
+{#- The named segment of three scores, by the grid in use. FM is (F + M) / 2, halves rounded up. -#}
+{% macro rfm_segment(r_score, f_score, m_score) -%}
+    {%- set grid = rfm_grid() -%}
+    {%- set axis = rfm_second_axis(grid) -%}
+    {%- set second -%}
+        {%- if axis == 'fm' -%}
+            floor(({{ f_score }} + {{ m_score }} + 1) / 2)
+        {%- else -%}
+            {{ f_score }}
+        {%- endif -%}
+    {%- endset -%}
     case
-        when {{ r_score }} = 5 and {{ f_score }} >= 4 then 'champions'
-        when {{ r_score }} >= 3 and {{ f_score }} >= 4 then 'loyal_customers'
-        when {{ r_score }} >= 4 and {{ f_score }} >= 2 then 'potential_loyalists'
-        when {{ r_score }} = 5 then 'new_customers'
-        when {{ r_score }} = 4 then 'promising'
-        when {{ r_score }} = 3 and {{ f_score }} = 3 then 'need_attention'
-        when {{ r_score }} = 3 then 'about_to_sleep'
-        when {{ f_score }} = 5 then 'cant_lose_them'
-        when {{ f_score }} >= 3 then 'at_risk'
-        else 'hibernating'
+        {%- for area in grid %}
+        when
+            {{ r_score }} between {{ area.r[0] }} and {{ area.r[1] }}
+            and {{ second }} between {{ area[axis][0] }} and {{ area[axis][1] }}
+            then '{{ area.segment }}'
+        {%- endfor %}
+    end
+{%- endmacro %}
+
+{#- The place of a segment in the grid, 1 is best; null for no segment. -#}
+{% macro rfm_segment_place(segment) -%}
+    case {{ segment }}
+        {%- for name in rfm_grid() | map(attribute='segment') | unique %}
+        when '{{ name }}' then {{ loop.index }}
+        {%- endfor %}
     end
 {%- endmacro %}

@@ -20,3 +20,24 @@
         else second_order_days[{{ {'at_risk': 1, 'lapsed': 2}[state] }}]
     end
 {%- endmacro %}
+
+{#- The mean gap between so many orders over so many days, drawn towards the population's; null for
+    one order. Needs the table `population`. -#}
+{% macro expected_days_between_orders(frequency, span_days) -%}
+    case
+        when {{ frequency }} > 1
+            then greatest(
+                1.0,
+                (
+                    {{ span_days }}
+                    + {{ var('lapse_prior_gaps') }} * population.mean_gap_days
+                )
+                / ({{ frequency }} - 1 + {{ var('lapse_prior_gaps') }})
+            )
+    end
+{%- endmacro %}
+
+{#- After how many days without an order somebody is not lapsed any more, but lost. -#}
+{% macro lost_after_days() -%}
+    {{ var('lost_after_lapses') }} * lapsed_after_days
+{%- endmacro %}

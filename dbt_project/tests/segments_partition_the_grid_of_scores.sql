@@ -1,49 +1,51 @@
--- The named segments are the published grid, cell by cell.
+-- Every cell of the grid has one segment, and in the grids that are shipped the published one. Both
+-- have the same shape; FM is the mean of F and M, halves rounded up.
+{% set is_shipped = var('rfm_grid') in ['recency_frequency', 'recency_value'] %}
+{% set has_mean = rfm_second_axis(rfm_grid()) == 'fm' %}
+
 with
 
-grid as (
+places as (
 
     select *
 
     from (
         values
-        (5, 'new_customers', 'potential_loyalists', 'potential_loyalists', 'champions', 'champions'),
-        (
-            4, 'promising', 'potential_loyalists', 'potential_loyalists', 'loyal_customers',
-            'loyal_customers'
-        ),
-        (
-            3, 'about_to_sleep', 'about_to_sleep', 'need_attention', 'loyal_customers',
-            'loyal_customers'
-        ),
-        (2, 'hibernating', 'hibernating', 'at_risk', 'at_risk', 'cant_lose_them'),
-        (1, 'hibernating', 'hibernating', 'at_risk', 'at_risk', 'cant_lose_them')
-    ) as cells(r_score, f1, f2, f3, f4, f5)
+        (5, [4, 3, 3, 1, 1]),
+        (4, [5, 3, 3, 2, 2]),
+        (3, [7, 7, 6, 2, 2]),
+        (2, [10, 10, 8, 8, 9]),
+        (1, [10, 10, 8, 8, 9])
+    ) as rows(r_score, places)
 
 ),
 
-named as (
-
-    {%- for f_score in range(1, 6) %}
+cells as (
 
     select
-        r_score,
-        {{ f_score }} as f_score,
-        f{{ f_score }} as expected_segment,
-        {{ rfm_segment('r_score', f_score) }} as rfm_segment
-    from grid
+        places.r_score,
+        f_scores.number as f_score,
+        m_scores.number as m_score,
+        places.places[{{ '(f_scores.number + m_scores.number + 1) // 2' if has_mean else 'f_scores.number' }}]
+            as expected_place,
+        {{ rfm_segment('places.r_score', 'f_scores.number', 'm_scores.number') }} as rfm_segment
 
-    {%- if not loop.last %}
+    from places
 
-    union all
-    {%- endif %}
+    cross join {{ numbers_up_to(5) | replace('numbers', 'f_scores') }}
 
-    {%- endfor %}
+    cross join {{ numbers_up_to(5) | replace('numbers', 'm_scores') }}
+
+    where
+        f_scores.number > 0
+        and m_scores.number > 0
 
 )
 
 select *
 
-from named
+from cells
 
-where rfm_segment is distinct from expected_segment
+where
+    rfm_segment is null
+    or ({{ is_shipped }} and {{ rfm_segment_place('rfm_segment') }} != expected_place)

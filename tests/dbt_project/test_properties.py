@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import date, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def models(tmp_path_factory) -> Models:
         "int_customer_history",
         "int_population",
         "int_customer_scores",
-        "fct_monthly_kpis",
+        "fct_kpis_by_dimension",
     )
 
 
@@ -139,6 +140,20 @@ def test_a_cancellation_takes_back_the_latest_purchases_still_held(models, movem
     assert all(by_cancellation[key] <= movements[int(key[5:])][1] for key in by_cancellation)
 
 
+NOTHING_BUT_ORDERS = """
+create table staging.stg_shop__orders
+    (order_id bigint, acquisition_source varchar, discount_codes varchar[]);
+create table staging.stg_shop__survey_answers
+    (customer_id varchar, email_key varchar, phone_key varchar, answered_at timestamp);
+create table staging.stg_shop__ad_spend
+    (spend_date date, platform varchar, amount decimal(18, 4), currency varchar);
+create table intermediate.int_exchange_rates
+    (currency varchar, ordered_date date, exchange_rate decimal(28, 14));
+create table marts.customer_identities
+    (identifier_kind varchar, identifier varchar, identifier_key uuid, customer_id varchar);
+"""
+
+
 @SOME
 @given(
     bought=st.lists(
@@ -157,10 +172,15 @@ def test_monthly_retention_is_that_of_sets_of_customers(models, bought):
     )
     orders["is_first_order"] = ~orders.duplicated("customer_id")
     orders["gross_amount"] = orders["net_amount"]
+    orders["order_id"] = range(len(orders))
+    orders[["discount_amount", "margin_amount"]] = 0.0
+    orders[["country", "currency"]] = "XX"
     warehouse = models.warehouse()
+    warehouse.connection.execute(NOTHING_BUT_ORDERS)
     warehouse.make("orders", orders)
     warehouse.build("int_customer_history")
-    months = sorted(warehouse.build("fct_monthly_kpis"), key=lambda row: row["month"])
+    kpis = warehouse.build("fct_kpis_by_dimension")
+    months = sorted((row for row in kpis if row["dimension"] == "shop"), key=itemgetter("month"))
 
     def customers_after(month: int) -> set[str]:
         return {customer for customer, m in bought if month - 6 < m <= month}

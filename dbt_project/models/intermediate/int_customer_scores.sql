@@ -26,19 +26,10 @@ scored as (
         {{ recency_score('customers.recency_days', 'population.recency_cuts') }} as r_score,
         {{ score('customers.frequency', 'population.frequency_cuts') }} as f_score,
         {{ score('customers.monetary', 'population.monetary_cuts') }} as m_score,
-        case
-            when customers.frequency > 1
-                then greatest(
-                    1.0,
-                    (
-                        {{ days_between(
-                            'customers.first_order_date', 'customers.last_order_date'
-                        ) }}
-                        + {{ var('lapse_prior_gaps') }} * population.mean_gap_days
-                    )
-                    / (customers.frequency - 1 + {{ var('lapse_prior_gaps') }})
-                )
-        end as expected_days_between_orders,
+        {{ expected_days_between_orders(
+            'customers.frequency',
+            days_between('customers.first_order_date', 'customers.last_order_date')
+        ) }} as expected_days_between_orders,
         {{ spend_tier('customers.net_spend_vip_months', 'population.vip_spend_cuts') }} as vip_tier,
         customers.net_spend_vip_months > 0
         and customers.net_spend_vip_months
@@ -83,7 +74,7 @@ final as (
         r_score,
         f_score,
         m_score,
-        {{ rfm_segment('r_score', 'f_score') }} as rfm_segment,
+        {{ rfm_segment('r_score', 'f_score', 'm_score') }} as rfm_segment,
         vip_tier,
         is_valued and not is_lapsed as is_vip,
         case

@@ -1,4 +1,5 @@
--- What one unit of an order's currency was worth in the reporting currency on the order's day: by
+-- What one unit of an order's currency was worth in the reporting currency on the order's day, and
+-- of an advertisement's on the day of its cost: by
 -- the latest rate told on or before that day, direct or turned round, or through a third currency
 -- that both have a rate with. A day without any such rate has no row.
 {% set reporting_currency = var('reporting_currency') or '' %}
@@ -19,6 +20,14 @@ sold as (
         currency,
         ordered_date
     from {{ ref('stg_shop__orders') }}
+    where '{{ reporting_currency }}' != ''
+
+    union
+
+    select
+        currency,
+        spend_date as ordered_date
+    from {{ ref('stg_shop__ad_spend') }}
     where '{{ reporting_currency }}' != ''
 
 ),

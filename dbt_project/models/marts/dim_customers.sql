@@ -30,6 +30,14 @@ contacts as (
 
 ),
 
+lifecycles as (
+
+    select * from {{ ref('fct_lifecycle_changes') }}
+
+    where left_date is null
+
+),
+
 customers as (
 
     select customer_id from history
@@ -52,6 +60,9 @@ joined as (
         population.monetary_cuts,
         population.second_order_days,
         contacts.suppressed_reason,
+        lifecycles.entered_date as lifecycle_stage_since,
+        lifecycles.reason as entry_reason,
+        coalesce(lifecycles.stage, 'prospect') as lifecycle_stage,
         coalesce(history.order_count, 0) as order_count,
         coalesce(history.order_count_12_months, 0) as order_count_12_months,
         coalesce(history.net_spend_vip_months, 0) as net_spend_vip_months,
@@ -80,6 +91,9 @@ joined as (
 
     left join contacts
         on customers.customer_id = contacts.customer_id
+
+    left join lifecycles
+        on customers.customer_id = lifecycles.customer_id
 
     cross join population
 
@@ -122,13 +136,9 @@ final as (
         is_vip,
         vip_status,
         {{ vip_reason() }} as vip_reason,
-        case
-            when order_count = 0 then 'prospect'
-            when is_lapsed then 'lapsed'
-            when is_at_risk then 'at_risk'
-            when order_count = 1 and recency_days <= {{ var('new_customer_days') }} then 'new'
-            else 'active'
-        end as lifecycle_stage,
+        lifecycle_stage,
+        lifecycle_stage_since,
+        {{ lifecycle_reason() }} as lifecycle_reason,
         expected_days_between_orders,
         at_risk_after_days,
         lapsed_after_days,
