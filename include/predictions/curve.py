@@ -8,7 +8,7 @@ and whether they ever came back, nothing else; any model has to be better than i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -45,19 +45,21 @@ class Curve:
             chances[rows] = _ended(curve, silence, days[rows])
         return chances
 
-    def expected_orders(self, histories: Histories, weeks: float) -> Floats:
-        """Expected order days in the coming weeks, per history: a renewal process of later gaps."""
-        horizon = round(weeks * DAYS_PER_WEEK)
-        renewals = _renewals(self.later, horizon)
-        expected = np.empty(len(histories))
+    def expected_orders(self, histories: Histories, weeks: Sequence[float]) -> Floats:
+        """Expected order days in so many coming weeks: a renewal process of later gaps.
+
+        One row for each of `weeks`, one column for each history.
+        """
+        horizons = [round(length * DAYS_PER_WEEK) for length in weeks]
+        renewals = _renewals(self.later, max(horizons))
+        expected = np.empty((len(weeks), len(histories)))
         for curve, silence, rows in self._tracks(histories):
             distinct, places = np.unique(silence, return_inverse=True)
-            total, before = np.zeros(len(distinct)), np.zeros(len(distinct))
-            for day in range(1, horizon + 1):
-                by_day = _ended(curve, distinct, day)
-                total += (by_day - before) * (1 + renewals[horizon - day])
-                before = by_day
-            expected[rows] = total[places]
+            ended = [_ended(curve, distinct, day) for day in range(max(horizons) + 1)]
+            on_day = np.diff(ended, axis=0)
+            for number, horizon in enumerate(horizons):
+                orders = 1 + renewals[:horizon][::-1]
+                expected[number, rows] = np.einsum("i,ij->j", orders, on_day[:horizon])[places]
         return expected
 
     def _tracks(self, histories: Histories) -> Iterator[tuple[Floats, Floats, Bools]]:

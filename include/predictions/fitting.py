@@ -203,14 +203,11 @@ def _judged(
         if abs(place) > FARTHEST - 0.01
     ]
     is_converged = bool(np.all(variances > 0) and abs(left) < 0.01)
-    loose = [name for name, error in zip(names, relative, strict=True) if error > 1]
     refusal = None
     if at_bound:
         refusal = f"{' and '.join(at_bound)} at the bound of the search: not identified"
     elif not is_converged:
         refusal = "the search for the likeliest parameters did not converge"
-    elif loose:
-        refusal = f"{' and '.join(loose)} not identified: the standard error exceeds the value"
     return Fit(
         model,
         customers,

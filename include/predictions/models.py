@@ -14,7 +14,7 @@ Times are in weeks, and so are the scales alpha and beta.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -72,13 +72,21 @@ class PurchaseModel(ABC):
         """The log-likelihood of all customers, and its derivative by each parameter."""
 
     @abstractmethod
-    def orders_if_alive(self, parameters: Floats, histories: Histories, weeks: float) -> Floats:
-        """Expected orders in the coming weeks of customers of each history, were they alive."""
+    def orders_if_alive(
+        self, parameters: Floats, histories: Histories, weeks: Sequence[float]
+    ) -> Floats:
+        """Expected orders in so many coming weeks of customers of each history, were they alive.
+
+        One row for each of `weeks`, one column for each history.
+        """
 
     def expected_orders(
-        self, parameters: Mapping[str, float], histories: Histories, weeks: float
+        self, parameters: Mapping[str, float], histories: Histories, weeks: Sequence[float]
     ) -> Floats:
-        """E[Y(weeks)]: expected order days in the coming weeks, per history."""
+        """E[Y(weeks)]: expected order days in so many coming weeks.
+
+        One row for each of `weeks`, one column for each history.
+        """
         values = self.in_order(parameters)
         alive = self.terms(values, histories).p_alive
         return alive * self.orders_if_alive(values, histories, weeks)
@@ -154,8 +162,10 @@ class BetaGeometric(PurchaseModel):
         by_b = customers @ (shared + digamma(b + chances) - digamma(b)) - lost @ (1 / fewer)
         return summed(weights, total), np.array([by_r, by_alpha, by_a, by_b])
 
-    def orders_if_alive(self, parameters: Floats, histories: Histories, weeks: float) -> Floats:
-        """Expected orders in the coming weeks of customers of each history, were they alive.
+    def orders_if_alive(
+        self, parameters: Floats, histories: Histories, weeks: Sequence[float]
+    ) -> Floats:
+        """Expected orders in so many coming weeks of customers of each history, were they alive.
 
         Given rate and chance p, orders arrive until the first drop-out: (1 - e^(-rate p t)) / p. Its
         mean over the rate is closed, over p a Gauss-Jacobi sum; the closed form with 2F1 is
@@ -164,13 +174,15 @@ class BetaGeometric(PurchaseModel):
         r, alpha, a, b = parameters
         repeats, places = histories.distinct_repeats
         chance, weight = beta_quadrature(a, b + repeats + self.first_chances)
-        expected = np.empty(len(histories))
+        weight /= chance
+        expected = np.empty((len(weeks), len(histories)))
         for rows in _slices(len(histories)):
-            p = chance[places[rows]]
+            p, share = chance[places[rows]], weight[places[rows]]
             power = (r + histories.repeats[rows])[:, None]
-            share = (weeks / (alpha + histories.observed[rows]))[:, None]
-            orders = -np.expm1(-power * np.log1p(p * share)) / p
-            expected[rows] = (weight[places[rows]] * orders).sum(axis=1)
+            per_week = p / (alpha + histories.observed[rows])[:, None]
+            for number, length in enumerate(weeks):
+                orders = -np.expm1(-power * np.log1p(per_week * length))
+                expected[number, rows] = np.einsum("ij,ij->i", share, orders)
         return expected
 
 
@@ -236,11 +248,13 @@ class Pareto(PurchaseModel):
             ]
         return value, gradient
 
-    def orders_if_alive(self, parameters: Floats, histories: Histories, weeks: float) -> Floats:
-        """Expected orders in the coming weeks of customers of each history, were they alive."""
+    def orders_if_alive(
+        self, parameters: Floats, histories: Histories, weeks: Sequence[float]
+    ) -> Floats:
+        """Expected orders in so many coming weeks of customers of each history, were they alive."""
         r, alpha, s, beta = parameters
         end = beta + histories.observed
-        stay = np.log1p(weeks / end)
+        stay = np.log1p(np.divide.outer(np.asarray(weeks), end))
         # (1 - e^(-(s - 1) stay)) / (s - 1), which is `stay` where s is 1.
         reach = stay if abs(s - 1) < 1e-9 else -np.expm1(-(s - 1) * stay) / (s - 1)
         return (r + histories.repeats) / (alpha + histories.observed) * end * reach
@@ -316,7 +330,7 @@ def beta_quadrature(a: float, b: Floats) -> tuple[Floats, Floats]:
     matrices[:, place, place] = diagonal
     matrices[:, place[1:], place[:-1]] = beside
     roots, vectors = np.linalg.eigh(matrices)
-    return np.maximum((1 + roots) / 2, np.finfo(float).tiny), vectors[:, 0, :] ** 2
+    return np.maximum((1 + roots) / 2, 1e-15), vectors[:, 0, :] ** 2
 
 
 def _slices(length: int) -> list[slice]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +11,7 @@ import numpy as np
 from include.predictions.histories import DAYS_PER_WEEK, Floats, Histories
 from include.predictions.models import PurchaseModel
 
-HORIZONS = (30, 90, 365)
+SHORT_HORIZONS = (30, 90)
 MONTHS = 12
 YEAR_DAYS = 365
 
@@ -25,8 +25,8 @@ class Predictor(Protocol):
     def p_order(self, histories: Histories, weeks: float | Floats) -> Floats:
         """The chance of at least one order in the coming weeks."""
 
-    def expected_orders(self, histories: Histories, weeks: float) -> Floats:
-        """Expected order days in the coming weeks."""
+    def expected_orders(self, histories: Histories, weeks: Sequence[float]) -> Floats:
+        """Expected order days in so many coming weeks: a row for each, a column per history."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Fitted:
         """The chance of at least one order in the coming weeks."""
         return self.model.p_order(self.parameters, histories, weeks)
 
-    def expected_orders(self, histories: Histories, weeks: float) -> Floats:
-        """Expected order days in the coming weeks."""
+    def expected_orders(self, histories: Histories, weeks: Sequence[float]) -> Floats:
+        """Expected order days in so many coming weeks: a row for each, a column per history."""
         return self.model.expected_orders(self.parameters, histories, weeks)
 
 
@@ -57,20 +57,18 @@ def future(
     Columns expected_orders_30d, _90d, _365d, discounted_orders_365d, days_to_next_order. Discounted
     by month, as Fader and Hardie have it: (E[Y(k)] - E[Y(k - 1)]) / (1 + d)^k.
     """
-    months = [
-        predictor.expected_orders(histories, YEAR_DAYS / MONTHS * month / DAYS_PER_WEEK)
-        for month in range(1, MONTHS + 1)
-    ]
+    days = [*SHORT_HORIZONS, *(YEAR_DAYS / MONTHS * month for month in range(1, MONTHS + 1))]
+    expected = predictor.expected_orders(histories, [day / DAYS_PER_WEEK for day in days])
+    soon, by_month = expected[: len(SHORT_HORIZONS)], expected[len(SHORT_HORIZONS) :]
     factors = (1 + annual_discount_rate) ** (-np.arange(1, MONTHS + 1) / MONTHS)
-    monthly = np.diff(months, axis=0, prepend=0)
     columns = {
-        f"expected_orders_{days}d": predictor.expected_orders(histories, days / DAYS_PER_WEEK)
-        for days in HORIZONS
-        if days != YEAR_DAYS
+        f"expected_orders_{day}d": orders for day, orders in zip(SHORT_HORIZONS, soon, strict=True)
     }
     return columns | {
-        f"expected_orders_{YEAR_DAYS}d": months[-1],
-        "discounted_orders_365d": np.einsum("i,ij->j", factors, monthly),
+        "expected_orders_365d": by_month[-1],
+        "discounted_orders_365d": np.einsum(
+            "i,ij->j", factors, np.diff(by_month, axis=0, prepend=0)
+        ),
         "days_to_next_order": median_days(predictor, histories),
     }
 

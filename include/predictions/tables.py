@@ -122,8 +122,9 @@ def history_predictions(
                 if purpose == PREDICTION:
                     scores |= future(predictor, histories, annual_discount_rate)
                 else:
-                    weeks = backtest_days / DAYS_PER_WEEK
-                    scores["expected_orders_backtest"] = predictor.expected_orders(histories, weeks)
+                    weeks = [backtest_days / DAYS_PER_WEEK]
+                    expected = predictor.expected_orders(histories, weeks)
+                    scores["expected_orders_backtest"] = expected[0]
                 tables.append(_scored(purpose, name, histories, scores))
     return pa.concat_tables([SCORED.empty_table(), *tables])
 
