@@ -2,58 +2,67 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
-from include.predictions.histories import Floats, summed
+from include.predictions.histories import Floats
 
+UNCHANGED: Mapping[str, float] = {"a": 1.0, "b": 1.0, "c": 0.0}
+"""Beta calibration that leaves every chance as it is."""
 CLOSEST = 1e-6
 STEPS = 50
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """A line on the scale of log-odds: 0 and 1 leave every chance as it is."""
-
-    intercept: float = 0.0
-    slope: float = 1.0
-
-    def apply(self, chances: Floats) -> Floats:
-        """The calibrated chances. Their order is kept, as the slope is never negative."""
-        return 1 / (1 + np.exp(-self.intercept - self.slope * _log_odds(chances)))
+def calibrated(chances: Floats, calibration: Mapping[str, float]) -> Floats:
+    """The calibrated chances: log-odds a ln p - b ln(1 - p) + c. Their order is kept."""
+    a, b, c = (calibration[name] for name in UNCHANGED)
+    return 1 / (1 + np.exp(-_features(chances) @ np.array([a, b, c])))
 
 
-def calibrate(chances: Floats, customers: Floats, happened: Floats) -> Calibration:
-    """The line that fits best what happened to `happened` of `customers` with equal chances.
+def calibrate(chances: Floats, customers: Floats, happened: Floats) -> dict[str, float]:
+    """The calibration by which `happened` out of `customers` with each chance is likeliest.
 
-    Platt's scaling by Newton's steps. A weak normal prior (standard deviation 1) about the line that
-    changes nothing keeps it there for a shop with few customers, or with none who came back.
+    Beta calibration (Kull, Silva Filho, Flach, Electronic Journal of Statistics 11, 2017) by Newton's
+    steps. A weak normal prior (standard deviation 1) about what changes nothing keeps it there for
+    a shop with few customers, or with none who came back. A negative slope would turn the
+    order of the customers round: it becomes 0.
     """
-    odds = _log_odds(chances)
-    intercept, slope = 0.0, 1.0
+    start = np.array(list(UNCHANGED.values()))
+    values, is_free = start.copy(), np.ones(len(start), dtype=np.bool_)
+    features = _features(chances)
+    while True:
+        values = _likeliest(features, customers, happened, values, start, is_free)
+        negative = (values < 0) & np.array([True, True, False])
+        if not negative.any():
+            return dict(zip(UNCHANGED, map(float, values), strict=True))
+        values[negative], is_free[negative] = 0.0, False
+
+
+def _likeliest(
+    features: Floats,
+    customers: Floats,
+    happened: Floats,
+    values: Floats,
+    prior: Floats,
+    is_free: NDArray[np.bool_],
+) -> Floats:
+    values = values.copy()
     for _ in range(STEPS):
-        expected = 1 / (1 + np.exp(-intercept - slope * odds))
-        missed = happened - customers * expected
+        expected = 1 / (1 + np.exp(-features @ values))
+        gradient = features.T @ (happened - customers * expected) - (values - prior)
         spread = customers * expected * (1 - expected)
-        gradient = np.array(
-            [missed.sum() - intercept, summed(missed, odds) - (slope - 1)]
-        )
-        curvature = np.array(
-            [
-                [spread.sum() + 1, summed(spread, odds)],
-                [summed(spread, odds), summed(spread, odds**2) + 1],
-            ]
-        )
-        step = np.linalg.solve(curvature, gradient)
+        curvature = (features.T * spread) @ features + np.eye(len(values))
+        step = np.linalg.solve(curvature[np.ix_(is_free, is_free)], gradient[is_free])
         # A step too far would leave the region where the curvature means anything.
         step /= max(1.0, float(np.abs(step).max()))
-        intercept, slope = intercept + step[0], slope + step[1]
+        values[is_free] += step
         if np.abs(step).max() < 1e-10:
             break
-    return Calibration(float(intercept), max(0.0, float(slope)))
+    return values
 
 
-def _log_odds(chances: Floats) -> Floats:
+def _features(chances: Floats) -> Floats:
     within = np.clip(chances, CLOSEST, 1 - CLOSEST)
-    return np.log(within / (1 - within))
+    return np.column_stack([np.log(within), -np.log1p(-within), np.ones(len(within))])

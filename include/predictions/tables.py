@@ -13,7 +13,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from include.predictions.calibration import Calibration, calibrate
+from include.predictions.calibration import UNCHANGED, calibrate, calibrated
 from include.predictions.curve import Curve
 from include.predictions.fitting import Fit, fit_amounts, fit_purchases
 from include.predictions.histories import DAYS_PER_WEEK, Floats, Gaps, Histories, OrderAmounts
@@ -41,8 +41,7 @@ FITS = pa.schema(
         "iterations": pa.int64(),
         "value_correlation": pa.float64(),
         "refusal": pa.string(),
-        "calibration_intercept": pa.float64(),
-        "calibration_slope": pa.float64(),
+        "calibration": NUMBERS,
     }
 )
 SCORES = (
@@ -76,20 +75,16 @@ def prediction_fits(
         curve, fit_of_curve = _curve(order_days, histories, purpose)
         fits = [fit_purchases(model, histories, min_repeat_customers) for model in MODELS.values()]
         for fit in (*fits, fit_of_curve):
-            line = Calibration()
+            calibration = UNCHANGED
             if purpose == BACKTEST and fit.is_usable:
                 predictor = _predictor(fit.model, fit.parameters, curve)
                 chances = predictor.p_order(histories, churn_days / DAYS_PER_WEEK)
-                line = calibrate(chances, histories.customers, _returned(customers))
-            rows.append(
-                asdict(fit)
-                | {"purpose": purpose}
-                | {"calibration_intercept": line.intercept, "calibration_slope": line.slope}
-            )
+                calibration = calibrate(chances, histories.customers, _returned(customers))
+            rows.append(asdict(fit) | {"purpose": purpose, "calibration": calibration})
     amounts = fit_amounts(_amounts(customers), min_repeat_customers)
-    rows.append(asdict(amounts) | {"purpose": PREDICTION})
+    rows.append(asdict(amounts) | {"purpose": PREDICTION, "calibration": {}})
     for row in rows:
-        for numbers in ("parameters", "standard_errors"):
+        for numbers in ("parameters", "standard_errors", "calibration"):
             row[numbers] = list(row[numbers].items())
     return pa.Table.from_pylist(rows, schema=FITS)
 
@@ -112,12 +107,11 @@ def history_predictions(
             fit, checked = known[purpose, name], known[BACKTEST, name]
             if fit["refusal"] is None:
                 predictor = _predictor(name, dict(fit["parameters"]), curve)
-                line = Calibration(checked["calibration_intercept"], checked["calibration_slope"])
                 p_order = predictor.p_order(histories, churn_days / DAYS_PER_WEEK)
                 scores = {
                     "p_alive": predictor.p_alive(histories),
                     "p_order": p_order,
-                    "p_order_calibrated": line.apply(p_order),
+                    "p_order_calibrated": calibrated(p_order, dict(checked["calibration"])),
                 }
                 if purpose == PREDICTION:
                     scores |= future(predictor, histories, annual_discount_rate)

@@ -14,8 +14,7 @@ with
     'is_converged': 'boolean',
     'iterations': 'bigint',
     'value_correlation': 'double',
-    'calibration_intercept': 'double',
-    'calibration_slope': 'double',
+    'calibration': 'map(varchar, double)',
     'refusal': 'varchar',
 } %}
 
