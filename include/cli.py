@@ -22,7 +22,8 @@ from include.activation import sync as activation
 from include.activation.audiences import Audience, audience_sizes, get_audience, load_audiences
 from include.connections import connection_id, read_connection
 from include.dbt import BUILD, run_dbt
-from include.errors import BadInput, RegularsError
+from include.errors import BadInput, RegularsError, Stop
+from include.predictions.chart import backtest_chart, backtest_summary
 from include.quality.gate import audience_gate, raw_gate
 from include.quarantine import Quarantine
 from include.settings import Settings, load_settings
@@ -196,6 +197,24 @@ def dbt(context: typer.Context) -> None:
     """Run any dbt command with the project's profile and variables, such as `dbt test`."""
     settings = load_settings()
     run_dbt(settings, context.args, settings.day())
+
+
+@app.command()
+def predictions(as_json: AsJson = False) -> None:
+    """Show what each purchase model said of the hold-out window, and draw it as a chart."""
+    settings = load_settings()
+    snapshot = publishing.current(Store(settings.store))
+    if snapshot is None:
+        raise Stop("nothing is published yet: run `regulars publish` first")
+    rows = backtest_summary(snapshot.path("prediction_backtest"))
+    _show(f"Back-test, as of {snapshot.as_of}", rows, as_json)
+    target = settings.home / "predictions.svg"
+    target.write_text(
+        backtest_chart(
+            snapshot.path("prediction_backtest"), snapshot.path("prediction_calibration")
+        )
+    )
+    progress.print(f"chart: {target}", markup=False, highlight=False)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Chances that turned out too high or too low, put right by what happened in the hold-out window."""
+"""Chances that turned out too high or too low, put right by what the hold-out window showed."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ STEPS = 50
 
 def calibrated(chances: Floats, calibration: Mapping[str, float]) -> Floats:
     """The calibrated chances: log-odds a ln p - b ln(1 - p) + c. Their order is kept."""
-    a, b, c = (calibration[name] for name in UNCHANGED)
-    return 1 / (1 + np.exp(-_features(chances) @ np.array([a, b, c])))
+    values = np.array([calibration[name] for name in UNCHANGED])
+    odds: Floats = 1 / (1 + np.exp(-_features(chances) @ values))
+    return odds
 
 
 def calibrate(chances: Floats, customers: Floats, happened: Floats) -> dict[str, float]:
     """The calibration by which `happened` out of `customers` with each chance is likeliest.
 
-    Beta calibration (Kull, Silva Filho, Flach, Electronic Journal of Statistics 11, 2017) by Newton's
-    steps. A weak normal prior (standard deviation 1) about what changes nothing keeps it there for
-    a shop with few customers, or with none who came back. A negative slope would turn the
-    order of the customers round: it becomes 0.
+    Beta calibration (Kull, Silva Filho, Flach, Electronic Journal of Statistics 11, 2017) by
+    Newton's steps. A weak normal prior (standard deviation 1) about what changes nothing keeps it
+    there for a shop with few customers, or with none who came back. A negative slope would turn
+    the order of the customers round: it becomes 0.
     """
     start = np.array(list(UNCHANGED.values()))
     values, is_free = start.copy(), np.ones(len(start), dtype=np.bool_)

@@ -82,7 +82,8 @@ def _survival(gaps: Gaps, rows: Bools) -> Floats:
     length = int(days.max()) + 1
     ended = np.bincount(days, customers * closed, length)
     at_risk = np.cumsum(np.bincount(days, customers, length)[::-1])[::-1]
-    return np.cumprod(1 - ended / at_risk)
+    lasting: Floats = np.cumprod(1 - ended / at_risk).astype(np.float64)
+    return lasting
 
 
 def _ended(curve: Floats, silence: Floats, days: float | Floats) -> Floats:
@@ -101,4 +102,3 @@ def _renewals(curve: Floats, horizon: int) -> Floats:
     for n in range(1, horizon + 1):
         expected[n] = summed(gap[1 : n + 1], 1 + expected[:n][::-1])
     return expected
-

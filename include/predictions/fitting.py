@@ -30,8 +30,8 @@ STEP = 1e-5
 class Fit:
     """What came of fitting one model: its parameters by name, or why they cannot be used.
 
-    Times are in weeks. `log_likelihood` is of all customers together and compares models of the same
-    data. `refusal` is None for a fit that may be used.
+    Times are in weeks. `log_likelihood` is of all customers together and compares models of the
+    same data. `refusal` is None for a fit that may be used.
     """
 
     model: str
@@ -82,15 +82,11 @@ def fit_amounts(amounts: OrderAmounts, min_repeat_customers: int) -> Fit:
     if refusal is None and np.ptp(amounts.means) == 0:
         refusal = "every customer spends the same: there is nothing to fit"
     if refusal:
-        return Fit(
-            model.name, customers, customers, value_correlation=correlation, refusal=refusal
-        )
+        return Fit(model.name, customers, customers, value_correlation=correlation, refusal=refusal)
     # Fitted in units of the typical amount, so that the search knows no currency.
     unit = model.start(amounts)[2]
     scaled = OrderAmounts(amounts.repeats, amounts.amounts / unit, amounts.customers)
-    climbed = _climb(
-        lambda values: model.likelihood(values, scaled), model.start(scaled)
-    )
+    climbed = _climb(lambda values: model.likelihood(values, scaled), model.start(scaled))
     fit = _judged(climbed, model.name, model.parameters, customers, customers)
     if fit.is_usable and fit.parameters["q"] <= 1:
         fit = _refused(fit, f"q is {fit.parameters['q']:.3f}: at most 1, so there is no mean")
@@ -120,7 +116,7 @@ class _Top:
     iterations: int
 
 
-def _climb(likelihood: Likelihood, start: Sequence[float]) -> _Top:
+def _climb(likelihood: Likelihood, start: Sequence[float] | Floats) -> _Top:
     """L-BFGS-B over logarithms of the parameters, then the matrix of second derivatives."""
     logs = np.log(np.asarray(start))
     scale = abs(likelihood(np.exp(logs))[0]) or 1.0
@@ -198,9 +194,7 @@ def _judged(
     with np.errstate(invalid="ignore"):
         relative = np.sqrt(variances)
     at_bound = [
-        name
-        for name, place in zip(names, top.place, strict=True)
-        if abs(place) > FARTHEST - 0.01
+        name for name, place in zip(names, top.place, strict=True) if abs(place) > FARTHEST - 0.01
     ]
     is_converged = bool(np.all(variances > 0) and abs(left) < 0.01)
     refusal = None
@@ -229,4 +223,3 @@ def _too_few(repeat_customers: int, least: int) -> str | None:
     if repeat_customers >= least:
         return None
     return f"{repeat_customers} customers came back: at least {least} are needed"
-

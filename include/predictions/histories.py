@@ -1,4 +1,4 @@
-"""What a fit needs of a shop's customers, grouped: distinct histories, amounts and gaps, with counts."""
+"""What a fit needs of a shop's customers: distinct histories, amounts and gaps, with counts."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Histories:
 
 @dataclass(frozen=True)
 class OrderAmounts:
-    """Distinct pairs of repeat order days and what they brought in all, of customers who came back."""
+    """Distinct pairs of repeat order days and what they brought, of customers who came back."""
 
     repeats: Floats
     amounts: Floats
@@ -88,9 +88,7 @@ class OrderAmounts:
         repeats = _floats(columns["repeat_count"])
         amounts = _floats(columns["repeat_amount"])
         counted = (repeats > 0) & (amounts > 0)
-        return cls(
-            repeats[counted], amounts[counted], _floats(columns["customers"])[counted]
-        )
+        return cls(repeats[counted], amounts[counted], _floats(columns["customers"])[counted])
 
     @property
     def customer_count(self) -> int:

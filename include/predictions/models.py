@@ -1,9 +1,9 @@
 """The purchase models: likelihood with its gradient, chance to be alive, expected orders.
 
 BG/NBD: Fader, Hardie, Lee, Marketing Science 24 (2005). MBG/NBD: Batislam, Denizel, Filiztekin,
-International Journal of Research in Marketing 24 (2007). Pareto/NBD: Schmittlein, Morrison, Colombo,
-Management Science 33 (1987). In all of them a customer buys at a rate of their own, gamma distributed
-(r, alpha), until they drop out unseen.
+International Journal of Research in Marketing 24 (2007). Pareto/NBD: Schmittlein, Morrison,
+Colombo, Management Science 33 (1987). In all of them a customer buys at a rate of their own, gamma
+distributed (r, alpha), until they drop out unseen.
 
 Each likelihood is a sum of two terms, kept as logarithms: still alive at the end, or dropped out at
 some time after the last order. All else follows: the chance to be alive is the first term's share,
@@ -54,7 +54,7 @@ class Terms:
 
 
 class PurchaseModel(ABC):
-    """One model; its parameters are all positive and are handed over in the order of their names."""
+    """One model; its parameters are positive and are handed over in the order of their names."""
 
     name: ClassVar[str]
     parameters: ClassVar[tuple[str, ...]]
@@ -98,7 +98,7 @@ class PurchaseModel(ABC):
     def p_order(
         self, parameters: Mapping[str, float], histories: Histories, weeks: float | Floats
     ) -> Floats:
-        """The chance of at least one order in the coming weeks, per history (`weeks` may differ)."""
+        """The chance of an order in the coming weeks, per history; `weeks` may be too."""
         values = self.in_order(parameters)
         now = self.terms(values, histories).total
         later = self.terms(values, histories.watched_for(weeks)).total
@@ -167,8 +167,8 @@ class BetaGeometric(PurchaseModel):
     ) -> Floats:
         """Expected orders in so many coming weeks of customers of each history, were they alive.
 
-        Given rate and chance p, orders arrive until the first drop-out: (1 - e^(-rate p t)) / p. Its
-        mean over the rate is closed, over p a Gauss-Jacobi sum; the closed form with 2F1 is
+        Given rate and chance p, orders come until the first drop-out: (1 - e^(-rate p t)) / p.
+        Its mean over the rate is closed, over p a Gauss-Jacobi sum; the closed form with 2F1 is
         singular at a = 1 and overflows for frequent buyers.
         """
         r, alpha, a, b = parameters
@@ -205,10 +205,7 @@ class Pareto(PurchaseModel):
         """The log-likelihood of each history."""
         shared, alive = self._alive(parameters, histories)
         gone = np.concatenate(
-            [
-                _dropout(parameters, histories, rows)[0]
-                for rows in _slices(len(histories))
-            ]
+            [_dropout(parameters, histories, rows)[0] for rows in _slices(len(histories))]
             or [np.empty(0)]
         )
         return Terms(alive, shared + gone)
@@ -257,7 +254,8 @@ class Pareto(PurchaseModel):
         stay = np.log1p(np.divide.outer(np.asarray(weeks), end))
         # (1 - e^(-(s - 1) stay)) / (s - 1), which is `stay` where s is 1.
         reach = stay if abs(s - 1) < 1e-9 else -np.expm1(-(s - 1) * stay) / (s - 1)
-        return (r + histories.repeats) / (alpha + histories.observed) * end * reach
+        orders: Floats = (r + histories.repeats) / (alpha + histories.observed) * end * reach
+        return orders
 
     @staticmethod
     def _alive(parameters: Floats, histories: Histories) -> tuple[Floats, Floats]:
@@ -276,8 +274,8 @@ class Pareto(PurchaseModel):
 def _dropout(parameters: Floats, histories: Histories, rows: slice) -> tuple[Floats, Floats]:
     """Log of the integral, from the last order to the end, over the time of dropping out.
 
-    s (alpha + u)^-(r + x) (beta + u)^-(s + 1): a sum of positive parts, so nothing cancels, unlike in
-    the closed form with two 2F1. The nodes are equally spread in the logarithm of time, whose
+    s (alpha + u)^-(r + x) (beta + u)^-(s + 1): a sum of positive parts, so nothing cancels, unlike
+    in the closed form with two 2F1. The nodes are equally spread in the logarithm of time, whose
     unit is how fast the integrand falls at first. Also its derivatives by the four parameters.
     """
     r, alpha, s, beta = parameters

@@ -172,7 +172,7 @@ def _predictor(name: str, parameters: Mapping[str, float], curve: Curve) -> Pred
 def _scored(
     purpose: str, model: str, histories: Histories, scores: Mapping[str, Floats]
 ) -> pa.Table:
-    """Histories in days again, to be joined back, with a column per score; null where there is none."""
+    """Histories in days again, to be joined back, and a column per score; null where none is."""
     days = {
         "repeat_count": histories.repeats,
         "last_repeat_days": histories.last * DAYS_PER_WEEK,

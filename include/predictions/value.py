@@ -33,7 +33,7 @@ class GammaGamma:
         p, q, v = parameters
         weights = amounts.customers
         repeats, places = np.unique(amounts.repeats, return_inverse=True)
-        customers = np.bincount(places.reshape(-1), weights, len(repeats))
+        customers: Floats = np.bincount(places.reshape(-1), weights, len(repeats)).astype(float)
         shape = p * amounts.repeats
         log_sum = np.log(amounts.amounts + v)
         by_customer = (
@@ -41,7 +41,9 @@ class GammaGamma:
             + shape * np.log(amounts.repeats)
             - (shape + q) * log_sum
         )
-        by_repeats = gammaln(p * repeats + q) - gammaln(p * repeats) - gammaln(q) + q * np.log(v)
+        by_repeats: Floats = (
+            gammaln(p * repeats + q) - gammaln(p * repeats) - gammaln(q) + q * np.log(v)
+        )
         by_p = (customers * repeats) @ (digamma(p * repeats + q) - digamma(p * repeats))
         by_p += summed(weights * amounts.repeats, np.log(amounts.amounts) - log_sum)
         by_q = customers @ (digamma(p * repeats + q) - digamma(q) + np.log(v))
