@@ -20,6 +20,7 @@ FARTHEST = 9.0
 TYPICAL_WEEKS = 40.0
 SAMPLE_ABOVE = 20_000
 SAMPLE_EVERY = 20
+SHARED = 1000
 NEWTON_STEPS = 8
 NEAR_ENOUGH = 1e-4
 """Twice the log-likelihood that another of Newton's steps would find."""
@@ -63,11 +64,10 @@ def fit_purchases(model: PurchaseModel, histories: Histories, min_repeat_custome
         for name, value in zip(model.parameters, model.start, strict=True)
     ]
     if len(histories) > SAMPLE_ABOVE:
-        # A sample leads close to the top, at a twentieth of the price of each step.
-        sample = histories.rows(slice(None, None, SAMPLE_EVERY))
+        # A sample leads close to the top, at a small part of the price of each step.
+        sample = _sample(histories)
         top = _climb(lambda values: model.likelihood(values, sample), start)
-        share = sample.customer_count / customers
-        top = _refine(lambda values: model.likelihood(values, histories), top, share)
+        top = _refine(lambda values: model.likelihood(values, histories), top)
     else:
         top = _climb(lambda values: model.likelihood(values, histories), start)
     return _judged(top, model.name, model.parameters, customers, repeaters)
@@ -137,14 +137,14 @@ def _climb(likelihood: Likelihood, start: Sequence[float] | Floats) -> _Top:
     return _topped(likelihood, place, *_in_logs(likelihood, place), int(found.nfev))
 
 
-def _refine(likelihood: Likelihood, near: _Top, share: float) -> _Top:
-    """From the top for a sample, which is a share of all, to the top for all.
+def _refine(likelihood: Likelihood, near: _Top) -> _Top:
+    """From the top for a sample that stands for all to the top for all.
 
     Newton's steps with the sample's curvature, which is nearly that of all; if they do not lead
     there, the climb starts again from the sample's top.
     """
     try:
-        covariance = np.linalg.inv(near.hessian) * share
+        covariance = np.linalg.inv(near.hessian)
     except np.linalg.LinAlgError:
         return _climb(likelihood, np.exp(near.place))
     place, highest = near.place, -math.inf
@@ -213,6 +213,18 @@ def _judged(
         top.iterations,
         refusal=refusal,
     )
+
+
+def _sample(histories: Histories) -> Histories:
+    """The histories that most customers share, and every so many of the others, with the weight of
+    all of them."""
+    rare = histories.customers < np.partition(histories.customers, -SHARED)[-SHARED]
+    others = np.flatnonzero(rare)
+    chosen = others[::SAMPLE_EVERY]
+    weight = histories.customers[others].sum() / histories.customers[chosen].sum()
+    rows = np.concatenate([np.flatnonzero(~rare), chosen])
+    sample = histories.rows(rows)
+    return replace(sample, customers=np.where(rare[rows], weight, 1.0) * sample.customers)
 
 
 def _refused(fit: Fit, why: str) -> Fit:
