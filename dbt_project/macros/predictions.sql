@@ -27,7 +27,7 @@
 
     where past_repeat_count is not null
 
-    group by 1, 2, 3
+    group by past_repeat_count, past_last_repeat_days, past_observed_days
 {%- endmacro %}
 
 {#- Of the table `predicted`: per model and distinct prediction how many came back and how many did

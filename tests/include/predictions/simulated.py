@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -22,6 +22,13 @@ def histories(rows: Sequence[tuple[float, float, float]]) -> Histories:
 def one(repeats: float, last: float, observed: float) -> Histories:
     """The history of one customer."""
     return histories([(repeats, last, observed)])
+
+
+def history(days: Iterable[date], until: date) -> tuple[float, float, float]:
+    """The history of a customer with an order on these days, as known at the end of a day."""
+    first, *repeats = sorted(days)
+    last = max(repeats, default=first)
+    return (float(len(repeats)), (last - first).days / 7, (until - first).days / 7)
 
 
 def bought(customers: int, seed: int, *, first_can_be_last: bool) -> Histories:
@@ -57,20 +64,23 @@ def bought_until_death(customers: int, seed: int) -> Histories:
     return histories(list(zip(counts.astype(float), last, observed, strict=True)))
 
 
-def cdnow(file: Path, until: date) -> tuple[Histories, OrderAmounts]:
-    """The one-in-ten sample of CDNOW's customers, as known at the end of a day."""
+def cdnow_days(file: Path) -> dict[str, dict[date, float]]:
+    """What each customer of CDNOW's one-in-ten sample spent on which day."""
     days: dict[str, dict[date, float]] = {}
     for _, customer, day, _, amount in (line.split() for line in file.read_text().splitlines()):
+        of_customer = days.setdefault(customer, {})
         when = date.fromisoformat(day)
-        if when <= until:
-            of_customer = days.setdefault(customer, {})
-            of_customer[when] = of_customer.get(when, 0.0) + float(amount)
+        of_customer[when] = of_customer.get(when, 0.0) + float(amount)
+    return days
+
+
+def cdnow(file: Path, until: date) -> tuple[Histories, OrderAmounts]:
+    """The histories and amounts of that sample as known at the end of a day."""
     rows, spent = [], []
-    for of_customer in days.values():
-        first, last = min(of_customer), max(of_customer)
-        repeats = float(len(of_customer) - 1)
-        rows.append((repeats, (last - first).days / 7, (until - first).days / 7))
-        spent.append(sum(of_customer.values()) - of_customer[first])
+    for of_customer in cdnow_days(file).values():
+        known = {day: amount for day, amount in of_customer.items() if day <= until}
+        rows.append(history(known, until))
+        spent.append(sum(known.values()) - known[min(known)])
     amounts = {
         "repeat_count": [repeats for repeats, _, _ in rows],
         "repeat_amount": spent,

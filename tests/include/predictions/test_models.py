@@ -7,12 +7,20 @@ from datetime import date
 import numpy as np
 import pytest
 from scipy.special import gammaln, hyp2f1
+from scipy.stats import rankdata
 
 from include.predictions.fitting import fit_amounts, fit_purchases
 from include.predictions.models import MODELS
 from include.predictions.value import GammaGamma
 from tests.dbt_project.test_cdnow import FILE
-from tests.include.predictions.simulated import bought, cdnow, histories, one
+from tests.include.predictions.simulated import (
+    bought,
+    cdnow,
+    cdnow_days,
+    histories,
+    history,
+    one,
+)
 
 EVERYBODY = 50
 BG, MBG, PARETO = (MODELS[name] for name in ("bg_nbd", "mbg_nbd", "pareto_nbd"))

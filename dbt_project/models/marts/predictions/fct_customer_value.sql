@@ -69,8 +69,7 @@ amounts as (
 
 population as (
 
-    select
-        cast(sum(amount) as double) / nullif(sum(repeat_count + 1), 0) as mean_amount
+    select cast(sum(amount) as double) / nullif(sum(repeat_count + 1), 0) as mean_amount
 
     from histories
 

@@ -125,10 +125,10 @@ compared as (
         by_p_alive.auc as auc_p_alive,
         row_number() over (
             order by
-                fits.refusal is not null,
-                totals.mean_deviance nulls last,
+                fits.refusal is not null asc,
+                totals.mean_deviance asc nulls last,
                 fits.log_likelihood desc nulls last,
-                fits.model
+                fits.model asc
         ) as place
 
     from fits
@@ -179,13 +179,16 @@ final as (
             when refusal is not null then concat('refused: ', refusal)
             when is_used and mean_deviance is not null
                 then concat(
-                    'best in the back-test: deviance ', round(mean_deviance, 4), ' in {{ var("backtest_days") }} days'
+                    'best in the back-test: deviance ', round(mean_deviance, 4),
+                    ' in {{ var("backtest_days") }} days'
                 )
             when is_used and log_likelihood is not null
                 then concat('no back-test yet (', backtest_refusal, '); the likeliest model')
             when is_used then 'nothing else could be fitted'
             when mean_deviance is not null
-                then concat('deviance ', round(mean_deviance, 4), ' in the back-test is not the lowest')
+                then concat(
+                    'deviance ', round(mean_deviance, 4), ' in the back-test is not the lowest'
+                )
             else concat('not in the back-test: ', backtest_refusal)
         end as reason,
         cast('mean Poisson deviance of the orders in the hold-out window' as varchar) as criterion,
