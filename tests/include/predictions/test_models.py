@@ -10,6 +10,7 @@ from scipy.special import gammaln, hyp2f1
 from scipy.stats import rankdata
 
 from include.predictions.fitting import fit_amounts, fit_purchases
+from include.predictions.histories import Histories
 from include.predictions.models import MODELS
 from include.predictions.value import GammaGamma
 from tests.dbt_project.test_cdnow import FILE
@@ -194,3 +195,32 @@ def test_histories_of_many_customers_are_those_of_each(monkeypatch):
     parts = PARETO.likelihood(place, known)
     assert parts[0] == pytest.approx(whole[0])
     assert parts[1] == pytest.approx(whole[1])
+
+
+@published
+@pytest.mark.parametrize(
+    ("model", "by_p_alive", "by_orders"),
+    [(BG, 0.316, 0.773), (MBG, 0.687, 0.773), (PARETO, 0.726, 0.779)],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_who_buys_again_is_ranked_well_by_orders_and_never_by_bg_nbd_s_p_alive(
+    model, by_p_alive, by_orders
+):
+    until = date(1997, 9, 30)
+    known, _ = cdnow(FILE, until)
+    parameters = fit_purchases(model, known, EVERYBODY).parameters
+    days = list(cdnow_days(FILE).values())
+    past = [history((day for day in customer if day <= until), until) for customer in days]
+    repeats, last, observed = np.array(past).T
+    everybody = Histories(repeats, last, observed, np.ones(len(past)))
+    is_back = np.array([max(customer) > until for customer in days])
+    alive = model.p_alive(parameters, everybody)
+    orders = model.expected_orders(parameters, everybody, [39.0])[0]
+    assert area(is_back, alive) == pytest.approx(by_p_alive, abs=0.001)
+    assert area(is_back, orders) == pytest.approx(by_orders, abs=0.001)
+
+
+def area(is_back, scores):
+    """The share of pairs, one who came back and one who did not, that are ranked right."""
+    ranks = rankdata(scores)[is_back]
+    return (ranks.mean() - (len(ranks) + 1) / 2) / (~is_back).sum()
