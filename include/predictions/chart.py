@@ -71,11 +71,7 @@ def backtest_chart(backtest: str, calibration: str) -> str:
 def _panel(
     number: int, measure: str, deciles: list[dict[str, Any]], used: set[str]
 ) -> dict[str, Any]:
-    highest = 1.0
-    if measure == "orders":
-        highest = (
-            max((max(row["calibrated"], row["actual"]) for row in deciles), default=1.0) or 1.0
-        )
+    highest = max((max(row["calibrated"], row["actual"]) for row in deciles), default=0.0) or 1.0
     return {
         "title": MEASURES[measure],
         "left": MARGIN + number * (SIZE + 2 * MARGIN),
@@ -105,5 +101,5 @@ def _words(model: dict[str, Any]) -> str:
     auc = "" if model["auc"] is None else f", AUC {model['auc']:.3f}"
     return (
         f"{model['expected_orders']:,.0f} order days predicted, {model['actual_orders']:,} happened"
-        f"{auc}. {model['reason']}"
+        f"{auc}, deviance {model['mean_deviance']:.4f}"
     )

@@ -179,15 +179,12 @@ def _scored(
         "observed_days": histories.observed * DAYS_PER_WEEK,
     }
     missing = np.full(len(histories), np.nan)
-    columns = (
-        [[purpose] * len(histories), [model] * len(histories)]
-        + [np.rint(days[name]).astype(np.int64) for name in HISTORY]
-        + [scores.get(name, missing) for name in SCORES]
-    )
-    return pa.Table.from_arrays(
-        [
-            pa.array(column, type=field.type, from_pandas=True)
-            for column, field in zip(columns, SCORED, strict=True)
-        ],
-        schema=SCORED,
-    )
+    columns = [
+        pa.repeat(purpose, len(histories)),
+        pa.repeat(model, len(histories)),
+        *(pa.array(np.rint(days[name]).astype(np.int64)) for name in HISTORY),
+    ]
+    for name in SCORES:
+        score = scores.get(name, missing)
+        columns.append(pa.array(score, mask=np.isnan(score)))
+    return pa.Table.from_arrays(columns, schema=SCORED)
