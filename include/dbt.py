@@ -49,6 +49,8 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
         "REGULARS_WAREHOUSE": str(settings.warehouse_path),
         "REGULARS_MEMORY_LIMIT": settings.memory_limit,
         "REGULARS_THREADS": str(settings.threads),
+        # Small matrices, in the Python models: threads would only wait for each other, busily.
+        "OPENBLAS_NUM_THREADS": "1",
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from include.bench import difference, hashing, loading, rfm, sending, shopify
+from include.bench import difference, hashing, loading, predictions, rfm, sending, shopify
 from include.bench.measure import Case, Figures, measure, verdicts
 from include.errors import BadInput
 
@@ -20,6 +20,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "loading": (loading.CASE, loading.DAY_CASE),
     "shopify": (shopify.CASE, shopify.TENTH_CASE),
     "sending": sending.CASES,
+    "predictions": (predictions.CASE,),
 }
 
 

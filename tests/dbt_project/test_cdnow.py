@@ -88,3 +88,26 @@ def test_what_was_spent_per_repeat_transaction_is_as_published(shop):
         from repeats
         """
     ) == [(946, 35.08, 30.28, 27.5, 2.99, 299.63)]
+
+
+def test_the_purchase_models_are_fitted_as_published(shop):
+    shop.build(
+        "--select",
+        "+fct_prediction_fits",
+        as_of=AS_OF,
+        rfm_frequency="order_days",
+        rfm_monetary="gross",
+    )
+    fits = dict(
+        shop.read(
+            "select model, map_values(parameters) from marts.prediction_fits"
+            " where purpose = 'prediction' and refusal is null and model != 'curve'"
+        )
+    )
+    amounts = fits.pop("gamma_gamma")
+    assert [round(value, 2) for value in amounts] == [6.25, 3.74, 15.44]
+    assert {model: [round(value, 3) for value in fit] for model, fit in fits.items()} == {
+        "bg_nbd": [0.243, 4.414, 0.793, 2.426],
+        "mbg_nbd": [0.525, 6.183, 0.891, 1.614],
+        "pareto_nbd": [0.553, 10.578, 0.606, 11.669],
+    }
