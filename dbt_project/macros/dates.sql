@@ -53,3 +53,8 @@
 {% macro default__add_hours(instant, hours) -%}
     ({{ instant }} + to_hours({{ hours }}))
 {%- endmacro %}
+
+{#- Whether a day lies behind an earlier as-of day, and not behind the present one. -#}
+{% macro is_newly_seen(day, earlier_as_of) -%}
+    ({{ day }} > cast('{{ earlier_as_of }}' as date) and {{ day }} <= {{ as_of() }})
+{%- endmacro %}

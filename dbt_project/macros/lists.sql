@@ -45,3 +45,12 @@
 {% macro default__last_part(text, separator) -%}
     split_part({{ text }}, '{{ separator }}', -1)
 {%- endmacro %}
+
+{#- Whether any element of a list meets a condition, which calls it `element`. -#}
+{% macro any_element(list, condition) -%}
+    {{ return(adapter.dispatch('any_element')(list, condition)) }}
+{%- endmacro %}
+
+{% macro default__any_element(list, condition) -%}
+    coalesce(len(list_filter({{ list }}, lambda element: {{ condition }})) > 0, false)
+{%- endmacro %}

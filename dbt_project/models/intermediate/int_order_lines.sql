@@ -6,11 +6,15 @@ flat_lines as (
 
     select * from {{ ref('stg_shop__order_lines') }}
 
+    {{ where_changed() }}
+
 ),
 
 orders as (
 
     select * from {{ ref('stg_shop__orders') }}
+
+    {{ where_changed() }}
 
 ),
 
@@ -18,11 +22,15 @@ document_lines as (
 
     select * from {{ ref('stg_shop__document_lines') }}
 
+    {{ where_changed() }}
+
 ),
 
 refunds as (
 
     select * from {{ ref('stg_shop__refunds') }}
+
+    {{ where_changed() }}
 
 ),
 
