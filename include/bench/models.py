@@ -168,7 +168,7 @@ cross join (values ('shop'), ('till')) as sources (source)
 EDITED = """
 create or replace temp table edited as
 select
-    * replace (
+    * exclude (load_number) replace (
         case when hash(order_id) % 2 = 0 then lines[:-2] else lines end as lines,
         case
             when hash(order_id) % 2 = 1

@@ -93,7 +93,11 @@ class History:
         self.number += 1
         is_cancelled = self.draw.random() < 0.3
         order_id = order_id or f"till:{'C' if is_cancelled else ''}{self.number}"
-        who = {"customer_id": f"shop:{self.draw.randrange(PEOPLE)}", "ordered_date": self.moment()}
+        lately = self.day - timedelta(days=self.draw.choice([0, 1]))
+        who = {
+            "customer_id": f"shop:{self.draw.randrange(3)}",
+            "ordered_date": lately if order_id.startswith("till:C") else self.moment(),
+        }
         for n in range(1, self.draw.randrange(2, 4)):
             pieces = self.draw.randrange(1, 4) * (-1 if order_id.startswith("till:C") else 1)
             told = {"order_id": order_id, "source": "till", "line_id": str(n), "quantity": pieces}
