@@ -90,6 +90,11 @@
     {{ return(why_in_full() is not none) }}
 {% endmacro %}
 
+{#- Whether only the changes are computed; never in a unit test, which has no table. -#}
+{% macro is_increment() %}
+    {{ return(this is not none and is_incremental()) }}
+{% endmacro %}
+
 {#- Pre-hook, in the transaction of the rows: up to which build the model has followed. -#}
 {% macro follow_orders() %}
     {%- set changes = last_build('int_order_changes') -%}
@@ -101,7 +106,7 @@
             '{{ changes["start_id"] if changes["as_of"] | string == as_of_day() }}' as start_id,
             {{ changes["build"] }} as build, {{ as_of() }} as as_of
     {%- else -%}
-        {%- set is_full = not is_incremental() -%}
+        {%- set is_full = not is_increment() -%}
         {%- if is_full -%}
             {%- do log('orders are computed in full: ' ~ (
                 'it was asked for' if flags.FULL_REFRESH else why_in_full() or 'their changes are lost'
@@ -125,21 +130,18 @@
     {%- endif %}
 {% endmacro %}
 
-{#- In a model that follows the orders: the changes since its last build (order_id, and customer_id,
-    whose the order was). The ref stands outside of the condition, so that dbt knows of it. -#}
+{#- In an increment of a model that follows the orders: the changes since its last build (order_id, and
+    customer_id, whose the order was). No ref: the model depends on int_order_lines, which has it. -#}
 {% macro order_changes() -%}
-    {%- set changes = ref('int_order_changes') if model.resource_type == 'model' -%}
-    {%- if is_incremental() -%}
-        (select * from {{ changes }} where build > {{ last_build(model.name)['build'] }})
-    {%- endif -%}
+    (
+        select * from {{ as_last_built('intermediate', 'int_order_changes') }}
+        where build > {{ last_build(model.name)['build'] }}
+    )
 {%- endmacro %}
 
 {#- The condition that limits a query to the changed orders; nothing in a full build. -#}
 {% macro where_changed(keyword='where') -%}
-    {%- set changes = order_changes() -%}
-    {%- if is_incremental() -%}
-        {{ keyword }} order_id in (select order_id from {{ changes }})
-    {%- endif -%}
+    {{ keyword ~ ' order_id in (select order_id from ' ~ order_changes() ~ ')' if is_increment() }}
 {%- endmacro %}
 
 {#- Customers who had or have one of the changed orders, as a query of an increment. -#}
@@ -158,19 +160,17 @@
 
 {#- The condition that limits a query to these customers; nothing in a full build. -#}
 {% macro where_customer_changed(keyword='where') -%}
-    {%- set changes = order_changes() -%}
-    {{ keyword ~ ' customer_id in (' ~ changed_customers() ~ ')' if is_incremental() }}
+    {{ keyword ~ ' customer_id in (' ~ changed_customers() ~ ')' if is_increment() }}
 {%- endmacro %}
 
 {#- The changed orders and all others of these customers, as the table expression `touched_orders`
     before others of a `with`, and the condition that limits a query to them; nothing in a full build. -#}
 {% macro touched_orders() -%}
-    {%- set changes = order_changes() -%}
-    {%- if is_incremental() -%}
+    {%- if is_increment() -%}
 touched_orders as (
 
     select order_id
-    from {{ changes }}
+    from {{ order_changes() }}
 
     union
 
@@ -183,23 +183,21 @@ touched_orders as (
 {%- endmacro %}
 
 {% macro where_touched(keyword='where') -%}
-    {{ keyword ~ ' order_id in (select order_id from touched_orders)' if is_incremental() }}
+    {{ keyword ~ ' order_id in (select order_id from touched_orders)' if is_increment() }}
 {%- endmacro %}
 
 {#- Pre-hooks of an increment: what is computed anew goes first. -#}
 {% macro forget_changed_orders() -%}
-    {%- set condition = where_changed() -%}
-    {{ 'delete from ' ~ this ~ ' ' ~ condition if is_incremental() }}
+    {{ 'delete from ' ~ this ~ ' ' ~ where_changed() if is_increment() }}
 {%- endmacro %}
 
 {% macro forget_changed_customers() -%}
-    {%- set condition = where_customer_changed() -%}
-    {{ 'delete from ' ~ this ~ ' ' ~ condition if is_incremental() }}
+    {{ 'delete from ' ~ this ~ ' ' ~ where_customer_changed() if is_increment() }}
 {%- endmacro %}
 
 {#- Pre-hook of int_order_changes: what every model has followed is needed no more. -#}
 {% macro forget_followed_changes() -%}
-    {%- if is_incremental() -%}
+    {%- if is_increment() -%}
         delete from {{ this }}
         where build <= (
             select min(followed.build)

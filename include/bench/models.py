@@ -8,12 +8,12 @@ eighth as many customers, one order in ten by a guest who is known by an address
 from __future__ import annotations
 
 import json
-import os
 import resource
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 from include import raw_tables
 from include.bench.measure import Case, Figures, Limit
@@ -26,8 +26,8 @@ NEXT_DAY = FIRST_DAY + timedelta(days=1)
 ORDERS_A_DAY = 10_000
 SLOWEST = 12
 
-# No library's random numbers: an order's own number decides, through md5, so that the same shop comes
-# out on every machine. The power gives a few customers many orders, as Zipf's law has it.
+# No library's random numbers: an order's own number decides, through md5, so that the same shop
+# comes out on every machine. The power gives a few customers many orders, as Zipf's law has it.
 DRAWN = """
 create or replace temp table drawn as
 with draws as (
@@ -258,7 +258,7 @@ def _fill(home: Path, orders: int) -> None:
             )
 
 
-def _sell(execute, **drawn: object) -> None:
+def _sell(execute: Callable[..., Any], **drawn: object) -> None:
     execute(DRAWN, drawn)
     execute(DOCUMENTS)
     execute(FLAT_LINES)
@@ -290,3 +290,25 @@ def _build(home: Path, day: date) -> Figures:
     kept.mkdir(exist_ok=True)
     (target_path(settings) / "run_results.json").replace(kept / "run_results.json")
     return Figures(wall, taken.ru_utime + taken.ru_stime, taken.ru_maxrss / 1024)
+
+
+CASE_1M = Case(
+    "All models, 1 M orders",
+    prepare_1m,
+    {"full build": build_1m, "one day more": add_day_to_1m},
+    runs=1,
+    notes=slowest_models,
+)
+CASE_10M = Case(
+    "All models, 10 M orders",
+    prepare_1m_and_10m,
+    {"1 M orders": build_1m, "full build": build_10m, "one day more": add_day_to_10m},
+    (
+        Limit("full build", "wall_seconds", 180),
+        Limit("full build", "peak_mib", 4096),
+        Limit("full build", "wall_seconds", 10, "1 M orders"),
+        Limit("one day more", "wall_seconds", 0.15, "full build"),
+    ),
+    runs=1,
+    notes=slowest_models,
+)

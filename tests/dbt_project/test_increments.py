@@ -13,12 +13,12 @@ import pytest
 from tests.dbt_project.shops import Shop, line
 
 FIRST_DAY = date(2026, 1, 10)
-TABLES = {
-    "intermediate.int_order_lines": "*",
-    "marts.order_lines": "*",
-    "intermediate.int_refund_allocations": "*",
-    "marts.orders": "*",
-}
+TABLES = (
+    "intermediate.int_order_lines",
+    "marts.order_lines",
+    "intermediate.int_refund_allocations",
+    "marts.orders",
+)
 CHAIN = ["--select", "+fct_orders", "--exclude-resource-type", "test"]
 STARTS = "select count(distinct start_id) from intermediate.builds where start_id != ''"
 RULES = """
@@ -43,7 +43,7 @@ class History:
 
     def live(self, events: int) -> None:
         """So many things happen, all before the next build."""
-        kinds = [self.order, self.order, self.bill, self.bill, self.edit, self.correct]
+        kinds = [self.order, self.order, *[self.bill] * 6, self.edit, self.correct]
         kinds += [self.drop_line, self.tell_contact, self.forget_contact]
         for _ in range(events):
             self.draw.choice(kinds)()
@@ -80,7 +80,9 @@ class History:
         ]
         document = {"order_id": order_id or f"shop:{self.number}", "lines": lines}
         document |= {"ordered_date": str(self.moment()), "refunds": refunds, "payments": payments}
-        self.shop.place([document | self.who() | ({"cancelled_at": cancelled} if cancelled else {})])
+        self.shop.place(
+            [document | self.who() | ({"cancelled_at": cancelled} if cancelled else {})]
+        )
 
     def edit(self) -> None:
         """A newer version of a document takes the place of the older one."""
@@ -101,7 +103,7 @@ class History:
         for n in range(1, self.draw.randrange(2, 4)):
             pieces = self.draw.randrange(1, 4) * (-1 if order_id.startswith("till:C") else 1)
             told = {"order_id": order_id, "source": "till", "line_id": str(n), "quantity": pieces}
-            told |= {"sku": self.draw.choice(SKUS), "gross_amount": 10 * pieces}
+            told |= {"sku": self.draw.choice(SKUS[:2]), "gross_amount": 10 * pieces}
             self.shop.sell([told | who])
 
     def correct(self) -> None:
@@ -177,10 +179,7 @@ class History:
 
 
 def state(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:
-    return {
-        table: shop.read(f"select {columns} from {table} order by all")
-        for table, columns in TABLES.items()
-    }
+    return {table: shop.read(f"from {table} order by all") for table in TABLES}
 
 
 def in_full(shop: Shop, folder: Path, day: date) -> dict[str, list[tuple[Any, ...]]]:
@@ -202,7 +201,25 @@ def test_an_increment_equals_a_full_build_whatever_happened(tmp_path, seed):
         history.day += timedelta(days=days)
         history.live(25)
         shop.build(*CHAIN, as_of=history.day)
-        found = state(shop)
-        assert all(found.values())
-        assert found == in_full(shop, tmp_path / "full", history.day)
+        assert state(shop) == in_full(shop, tmp_path / "full", history.day)
+    assert all(state(shop).values())
     assert shop.read(STARTS) == [(1,)]
+
+
+def test_what_a_failed_build_left_half_done_is_caught_up_and_an_earlier_day_is_built_anew(tmp_path):
+    shop = Shop(tmp_path / "shop")
+    history = History(shop, 3)
+    history.live(60)
+    shop.build(*CHAIN, as_of=history.day)
+    history.day += timedelta(days=1)
+    history.live(20)
+    shop.build("--select", "+int_order_lines", "--exclude-resource-type", "test", as_of=history.day)
+    history.live(20)
+    shop.build(*CHAIN, as_of=history.day)
+    assert state(shop) == in_full(shop, tmp_path / "full", history.day)
+    assert shop.read(STARTS) == [(1,)]
+
+    earlier = history.day - timedelta(days=5)
+    shop.build(*CHAIN, as_of=earlier)
+    assert state(shop) == in_full(shop, tmp_path / "full", earlier)
+    assert shop.read(STARTS) == [(2,)]

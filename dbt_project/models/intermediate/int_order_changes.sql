@@ -6,9 +6,9 @@
 -- depends_on: {{ ref('stg_shop__order_lines') }}
 -- depends_on: {{ ref('dim_customer_identities') }}, {{ source('raw', 'order_lines') }}
 -- depends_on: {{ source('raw', 'orders') }}, {{ source('raw', 'removed_orders') }}
-{% set last = last_build('int_order_changes') if is_incremental() %}
-{% set lines = as_last_built('intermediate', 'int_order_lines') if is_incremental() %}
-{% set orders = as_last_built('marts', 'orders') if is_incremental() %}
+{% set last = last_build('int_order_changes') if is_increment() %}
+{% set lines = as_last_built('intermediate', 'int_order_lines') if is_increment() %}
+{% set orders = as_last_built('marts', 'orders') if is_increment() %}
 
 {% if not lines %}
 -- Everything is computed in full, so nobody asks.

@@ -1,5 +1,7 @@
 -- All that sources sent as flat lines or inside of documents, in one shape: what was sold, and what
 -- was given back as a line of its own. Amounts are in the reporting currency, people are resolved.
+-- depends_on: {{ ref('int_order_changes') }}
+
 with
 
 flat_lines as (
