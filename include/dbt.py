@@ -18,6 +18,7 @@ from typing import Any
 from include.activation.audiences import load_audiences
 from include.connections import has_connection
 from include.errors import BadInput, Stop
+from include.quality.builds import models_checksum
 from include.settings import PROJECT, Settings
 
 DBT_PROJECT = PROJECT / "dbt_project"
@@ -30,12 +31,16 @@ SECRET_CONNECTION = "offers_default"
 
 
 def dbt_vars(as_of: date | str) -> dict[str, Any]:
-    """The variables every dbt run gets: the day, and the declared audiences."""
+    """The variables every dbt run gets: the day, the declared audiences, what the models are."""
     audiences = [
         audience.model_dump(mode="json", exclude={"description", "owner", "guard"})
         for audience in load_audiences().values()
     ]
-    return {"as_of": str(as_of), "audiences": audiences}
+    return {
+        "as_of": str(as_of),
+        "audiences": audiences,
+        "models_checksum": models_checksum(),
+    }
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:

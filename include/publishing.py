@@ -27,8 +27,8 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from include.errors import GateFailed, Retry, Stop
 from include.quality import report as reports
-from include.quality.builds import fingerprint, published_tables
-from include.settings import PROJECT, Settings
+from include.quality.builds import fingerprint, models_checksum, published_tables
+from include.settings import Settings
 from include.store import PRIVATE, Store
 from include.warehouse import Warehouse, visit
 
@@ -237,7 +237,7 @@ def _describe(
             "regulars": version("regulars"),
             "dbt": version("dbt-core"),
             "duckdb": version("duckdb"),
-            "models": _models_checksum(),
+            "models": models_checksum(),
         },
         tables={
             Path(file).stem: Published(rows=count, sha256=_sha256(workspace / file))
@@ -308,18 +308,6 @@ class Plan(BaseModel):
     """What retention needs to know of a plan."""
 
     snapshot_id: str
-
-
-def _models_checksum() -> str:
-    """SHA-256 over everything in the dbt project that decides what is built."""
-    project = PROJECT / "dbt_project"
-    digest = hashlib.sha256()
-    for folder in ("dbt_project.yml", "macros", "models", "seeds"):
-        for file in sorted([project / folder, *(project / folder).rglob("*")]):
-            if file.is_file():
-                digest.update(f"{file.relative_to(project)}\n".encode())
-                digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 def _sha256(file: Path) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -34,7 +34,8 @@ KEYS: Mapping[Table, tuple[str, ...]] = {
     "erasure_requests": ("request_id",),
     "exchange_rates": ("currency", "base_currency", "rate_date"),
 }
-_PROVENANCE = {"source", "file_name", "file_modified_at", "row_number"}
+_LOAD_NUMBER = "load_number"
+_PROVENANCE = {"source", "file_name", "file_modified_at", "row_number", _LOAD_NUMBER}
 
 # One address and nothing else; whoever types two of them into one field is known by neither.
 _EMAIL_KEY = SQLExpression(
@@ -61,6 +62,7 @@ class Column:
     name: str
     type: str
     is_required: bool
+    default: str = field(default="", repr=False)
 
 
 @cache
@@ -71,7 +73,12 @@ def declared() -> Mapping[str, tuple[Column, ...]]:
         scratch.run("raw_tables")
         found: dict[str, tuple[Column, ...]] = {}
         for row in scratch.run("declared_columns").to_pylist():
-            column = Column(row["column_name"], row["data_type"], not row["is_nullable"])
+            column = Column(
+                row["column_name"],
+                row["data_type"],
+                not row["is_nullable"],
+                f"default {row['column_default']}" if row["column_default"] else "",
+            )
             found[row["table_name"]] = (*found.get(row["table_name"], ()), column)
     return found
 
@@ -86,17 +93,22 @@ def make(warehouse: Warehouse) -> None:
     for table, columns in declared().items():
         for column in columns:
             if (table, column.name) not in held:
-                addition = f"alter table raw.{table} add column {column.name} {column.type}"
-                warehouse.connection.execute(addition)
+                warehouse.connection.execute(
+                    f"alter table raw.{table} add column {column.name} {column.type}"
+                    f" {column.default}"
+                )
 
 
 def fingerprint(table: Table) -> str:
     """Changes whenever a release keeps other columns of the same pages."""
-    return hashlib.sha256(repr(declared()[table]).encode()).hexdigest()
+    kept = tuple(column for column in declared()[table] if column.name != _LOAD_NUMBER)
+    return hashlib.sha256(repr(kept).encode()).hexdigest()
 
 
 def forget(warehouse: Warehouse, table: Table, source: str, owner: str) -> None:
     """Delete what the pages of a source brought; its rows carry `owner` in the column `source`."""
+    if table in ("orders", "order_lines"):
+        warehouse.run("forget_orders", {"table": table}, source=source, owner=owner)
     warehouse.run("forget", {"table": table}, source=source, owner=owner)
 
 

@@ -67,3 +67,8 @@
 {% macro default__numbers_between(from, before) -%}
     range({{ from }}, {{ before }})
 {%- endmacro %}
+
+{#- Whether a day lies behind an earlier as-of day, and not behind the present one. -#}
+{% macro is_newly_seen(day, earlier_as_of) -%}
+    ({{ day }} > cast('{{ earlier_as_of }}' as date) and {{ day }} <= {{ as_of() }})
+{%- endmacro %}

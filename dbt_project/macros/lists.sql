@@ -54,3 +54,12 @@
 {% macro default__upper_texts(list) -%}
     list_transform({{ list }}, lambda element: upper(trim(element)))
 {%- endmacro %}
+
+{#- Whether any element of a list meets a condition, which calls it `element`. -#}
+{% macro any_element(list, condition) -%}
+    {{ return(adapter.dispatch('any_element')(list, condition)) }}
+{%- endmacro %}
+
+{% macro default__any_element(list, condition) -%}
+    coalesce(len(list_filter({{ list }}, lambda element: {{ condition }})) > 0, false)
+{%- endmacro %}

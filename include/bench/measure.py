@@ -1,7 +1,8 @@
 """Time contenders side by side, each in a process of its own, in turn, and keep the best run.
 
 A contender is a function `(folder) -> None` over prepared files. Seconds are taken around the call:
-importing a library is not counted. Memory is the peak of the process, imports included.
+importing a library is not counted. Memory is the peak of the process, imports included. A contender
+that starts a program, and is to be judged by it, returns that program's figures instead.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 
-Contender = Callable[[Path], None]
+Contender = Callable[[Path], "Figures | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,17 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One table of the benchmark: how its input is made, who runs on it, what is promised."""
+    """One table of the benchmark: how its input is made, who runs on it, what is promised.
+
+    The contenders run in this order. notes: what is worth telling of the folder afterwards.
+    """
 
     name: str
     prepare: Contender
     contenders: Mapping[str, Contender]
     limits: tuple[Limit, ...] = ()
     runs: int = 3
+    notes: Callable[[Path], Iterator[str]] | None = None
 
 
 def measure(case: Case, folder: Path) -> dict[str, Figures]:
@@ -104,13 +109,13 @@ def _main(place: str, folder: str) -> None:
     module, _, name = place.partition(":")
     contender: Contender = getattr(import_module(module), name)
     cpu, wall = _cpu_seconds(), time.perf_counter()
-    contender(Path(folder))
-    figures = {
-        "wall_seconds": time.perf_counter() - wall,
-        "cpu_seconds": _cpu_seconds() - cpu,
-        "peak_mib": _peak_mib(),
-    }
-    sys.stdout.write(json.dumps(figures) + "\n")
+    of_program = contender(Path(folder))
+    figures = of_program or Figures(
+        wall_seconds=time.perf_counter() - wall,
+        cpu_seconds=_cpu_seconds() - cpu,
+        peak_mib=_peak_mib(),
+    )
+    sys.stdout.write(json.dumps(asdict(figures)) + "\n")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from include.bench import difference, hashing, loading, predictions, rfm, sending, shopify
+from include.bench import (
+    difference,
+    hashing,
+    loading,
+    models,
+    predictions,
+    rfm,
+    sending,
+    shopify,
+)
 from include.bench.measure import Case, Figures, measure, verdicts
 from include.errors import BadInput
 
@@ -21,6 +30,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "shopify": (shopify.CASE, shopify.TENTH_CASE),
     "sending": sending.CASES,
     "predictions": (predictions.CASE,),
+    "models": (models.CASE_1M, models.CASE_10M),
 }
 
 
@@ -37,6 +47,8 @@ def run_benchmarks(names: Sequence[str], console: Console) -> bool:
         for case in CASES[name]:
             with tempfile.TemporaryDirectory(prefix="regulars-bench-") as folder:
                 kept &= _show(case, measure(case, Path(folder)), console)
+                for note in case.notes(Path(folder)) if case.notes else ():
+                    console.print(f"  {note}", markup=False, highlight=False)
     return kept
 
 

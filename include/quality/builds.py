@@ -7,6 +7,7 @@ import json
 from datetime import date
 from typing import Any
 
+from include.settings import PROJECT
 from include.warehouse import Warehouse
 
 
@@ -35,3 +36,15 @@ def fingerprint(warehouse: Warehouse, as_of: date) -> str:
     ]
     text = json.dumps([as_of.isoformat(), content], default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def models_checksum() -> str:
+    """SHA-256 over everything in the dbt project that decides what is built."""
+    project = PROJECT / "dbt_project"
+    digest = hashlib.sha256()
+    for folder in ("dbt_project.yml", "macros", "models", "seeds"):
+        for file in sorted([project / folder, *(project / folder).rglob("*")]):
+            if file.is_file():
+                digest.update(f"{file.relative_to(project)}\n".encode())
+                digest.update(file.read_bytes())
+    return digest.hexdigest()

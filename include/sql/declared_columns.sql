@@ -3,7 +3,8 @@ select
     table_name,
     column_name,
     data_type,
-    is_nullable
+    is_nullable,
+    column_default
 from duckdb_columns()
 where schema_name = 'raw'
 order by

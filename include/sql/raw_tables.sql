@@ -5,6 +5,10 @@
 -- comparable: email_key (trimmed, lower case) and phone_key (E.164), null when it is neither.
 create schema if not exists raw;
 
+-- Every row of an order is numbered as it is written, and a newer version anew, so that a build knows
+-- what came since the last one.
+create sequence if not exists raw.load_numbers;
+
 -- Orders that come as flat lines.
 create table if not exists raw.order_lines (
     source varchar not null,
@@ -32,7 +36,8 @@ create table if not exists raw.order_lines (
     updated_at timestamp,
     file_name varchar,
     file_modified_at timestamp,
-    row_number bigint
+    row_number bigint,
+    load_number bigint default nextval('raw.load_numbers')
 );
 
 -- Orders that come as documents, each with its lines, refunds and payments inside; the newest
@@ -96,7 +101,14 @@ create table if not exists raw.orders (
     updated_at timestamp not null,
     file_name varchar,
     file_modified_at timestamp,
-    row_number bigint
+    row_number bigint,
+    load_number bigint default nextval('raw.load_numbers')
+);
+
+-- Orders of which something was deleted, not only replaced.
+create table if not exists raw.removed_orders (
+    order_id varchar not null,
+    load_number bigint default nextval('raw.load_numbers')
 );
 
 create table if not exists raw.contacts (

@@ -40,6 +40,16 @@ where
     and pages.file_name = truth.file_name
     and pages.file_modified_at < truth.file_modified_at;
 
+insert into raw.removed_orders by name
+select distinct held.order_id
+from raw.order_lines as held
+inner join truth
+    on held.order_id = truth.order_id
+where
+    held.source = $source
+    and held.file_name = truth.file_name
+    and held.file_modified_at < truth.file_modified_at;
+
 delete from raw.order_lines as held
 using truth
 where

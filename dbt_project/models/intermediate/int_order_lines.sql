@@ -1,10 +1,14 @@
 -- All that sources sent as flat lines or inside of documents, in one shape: what was sold, and what
 -- was given back as a line of its own. Amounts are in the reporting currency, people are resolved.
+-- depends_on: {{ ref('int_order_changes') }}
+
 with
 
 flat_lines as (
 
     select * from {{ ref('stg_shop__order_lines') }}
+
+    {{ where_changed() }}
 
 ),
 
@@ -12,17 +16,23 @@ orders as (
 
     select * from {{ ref('stg_shop__orders') }}
 
+    {{ where_changed() }}
+
 ),
 
 document_lines as (
 
     select * from {{ ref('stg_shop__document_lines') }}
 
+    {{ where_changed() }}
+
 ),
 
 refunds as (
 
     select * from {{ ref('stg_shop__refunds') }}
+
+    {{ where_changed() }}
 
 ),
 

@@ -15,6 +15,7 @@ lines as (
             (line_kind = 'sale' and quantity > 0)
             or (line_kind = 'cancellation' and quantity < 0)
         )
+        {{ where_customer_changed('and') }}
 
 ),
 
@@ -134,6 +135,7 @@ cancellations as (
 matches as (
 
     select
+        purchases_taken_back.customer_id,
         purchases_taken_back.order_id,
         cancellations.order_id as cancellation_order_id,
         cancellations.sku,
@@ -161,6 +163,7 @@ matches as (
 final as (
 
     select
+        customer_id,
         order_id,
         cancellation_order_id,
         sku,
@@ -176,7 +179,7 @@ final as (
 
     from matches
 
-    group by 1, 2, 3
+    group by 1, 2, 3, 4
 
 )
 

@@ -4,6 +4,8 @@ lines as (
 
     select * from {{ ref('int_order_lines') }}
 
+    {{ where_changed() }}
+
 ),
 
 products as (

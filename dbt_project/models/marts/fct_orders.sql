@@ -1,8 +1,12 @@
 with
 
+{{ touched_orders() }}
+
 lines as (
 
     select * from {{ ref('fct_order_lines') }}
+
+    {{ where_touched() }}
 
 ),
 
@@ -16,17 +20,23 @@ documents as (
 
     select * from {{ ref('stg_shop__orders') }}
 
+    {{ where_touched() }}
+
 ),
 
 payments as (
 
     select * from {{ ref('stg_shop__payments') }}
 
+    {{ where_touched() }}
+
 ),
 
 refunds as (
 
     select * from {{ ref('stg_shop__refunds') }}
+
+    {{ where_touched() }}
 
 ),
 

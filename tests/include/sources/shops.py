@@ -32,7 +32,14 @@ HEADER = ["order", "at", "customer", "sku", "quantity", "price"]
 ANN = ["1", "2026-01-05 10:00:00", "ann", "mug", "2", "4.50"]
 BEN = ["2", "2026-01-06 11:00:00", "ben", "cup", "1", "3.00"]
 # What differs between two loads of the same rows in other files.
-_PROVENANCE = {"file_name", "file_modified_at", "row_number", "landed_at", "committed_at"}
+_PROVENANCE = {
+    "file_name",
+    "file_modified_at",
+    "row_number",
+    "load_number",
+    "landed_at",
+    "committed_at",
+}
 
 
 def declare(folder: Path, *sources: dict[str, Any], **settings: Any) -> Settings:
