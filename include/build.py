@@ -10,7 +10,7 @@ from datetime import date
 from dbt.cli.main import dbtRunner
 from dbt_common.events.base_types import EventMsg
 
-from include.dbt import BUILD, dbt_environment, dbt_vars
+from include.dbt import BUILD, dbt_environment, dbt_vars, require_secret
 from include.errors import Stop
 from include.settings import Settings
 
@@ -19,7 +19,8 @@ def build(settings: Settings, as_of: date, tell: Callable[[str, str], None]) -> 
     """Build and test everything in this process, which has to end soon: dbt keeps the warehouse.
 
     `tell` is given each model's (and seed's) unique id and its state when it is done: success,
-    error, or skipped because of one before it. Raises `Stop` when dbt fails.
+    error, or skipped because of one before it. Raises `Stop` when dbt fails, `BadInput` if an offer
+    has no secret to make its codes with.
     """
 
     def listen(event: EventMsg) -> None:
@@ -28,6 +29,7 @@ def build(settings: Settings, as_of: date, tell: Callable[[str, str], None]) -> 
             if node.resource_type in {"model", "seed"}:
                 tell(node.unique_id, node.node_status)
 
+    require_secret()
     os.environ.update(dbt_environment(settings))
     arguments = [*BUILD, "--vars", json.dumps(dbt_vars(as_of))]
     outcome = dbtRunner(callbacks=[listen]).invoke(arguments)
