@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import date, timedelta
 
 import pytest
@@ -16,6 +17,13 @@ select distinct
     source, customer_id, customer_id || '@example.com' as email, true as has_email_consent,
     true as has_ads_consent, timestamp '2025-01-01' as updated_at
 from raw.order_lines
+"""
+
+SETTLED = "int_audience_assignments held_out membership_decisions"
+DECISIONS = "from marts.membership_decisions where medium = 'email' and is_switched_on"
+LET_IN = f"""
+    select customer_id, audience {DECISIONS} and decision in ('included', 'held_out')
+    and audience != 'mailable_customers'
 """
 
 
@@ -41,6 +49,7 @@ def shop(tmp_path_factory) -> Shop:
         last = AS_OF - timedelta(days=quiet)
         shop.sell(orders_of(f"c{number}", 1 + number % 6, 20, last, 10 + number))
     shop.sell(orders_of("best", 8, 20, AS_OF - timedelta(days=3), 500))
+    shop.sell(orders_of("second best", 8, 20, AS_OF - timedelta(days=3), 400))
     shop.write(CONTACTS)
     shop.build()
     return shop
@@ -81,3 +90,28 @@ def test_a_complaint_takes_somebody_out_of_every_channel(shop):
     assert shop.read("select is_vip from marts.customers where customer_id = 'shop:best'") == [
         (True,)
     ]
+
+
+def test_a_cap_lets_one_promotion_a_week_take_up_each_customer_and_then_the_next(shop):
+    """As if nobody had been spoken to before; what is held back by the cap comes a week later."""
+    shop.write("drop table intermediate.int_audience_assignments")
+    begun = AS_OF + timedelta(days=2)
+
+    def promotions(days: int) -> dict[str, set[str]]:
+        day = begun + timedelta(days=days)
+        cap = {"email": 1, "ads": None}
+        shop.build("--select", SETTLED, as_of=day, promotions_per_week=cap)
+        let_in = defaultdict(set)
+        for customer_id, audience in shop.read(LET_IN):
+            let_in[customer_id].add(audience)
+        return let_in
+
+    first = promotions(days=0)
+    capped = set(shop.read(f"select customer_id {DECISIONS} and decision = 'capped'"))
+    assert capped
+    assert {len(audiences) for audiences in first.values()} == {1}
+    assert promotions(days=1) == first
+    second = promotions(days=7)
+    for (customer_id,) in capped:
+        assert len(second[customer_id]) == 2
+        assert first[customer_id] < second[customer_id]

@@ -1,4 +1,4 @@
-"""The models as a data product: described, owned, contracted, and told apart by who may use them."""
+"""The models as a data product: described, owned, under contract, and told who may use them."""
 
 from __future__ import annotations
 
