@@ -1,5 +1,5 @@
--- Who is to be written to on an occasion of their own, and since when. A moment stays open for some
--- days, so that a mail that could not go out on the day still can.
+-- Who is to be written to on an occasion of their own, and since when. A moment stays open for
+-- some days, so that a mail that could not go out on the day still can.
 {%- set steps = var('post_purchase_days') %}
 {%- set open_since = add_days(as_of(), -var('moment_open_days')) %}
 {%- set season_day = add_days(as_of(), var('season_lead_days')) %}
@@ -90,13 +90,21 @@ recent_orders as (
 ),
 
 steps as (
-    {% for step, days in steps.items() %}
+
+    {%- for step, days in steps.items() %}
 
     select
         'post_purchase_{{ step }}' as moment,
         {{ days }} as days_after
-    {{ 'union all' if not loop.last }}
+
+    union all
+
     {%- endfor %}
+
+    select
+        cast(null as varchar) as moment,
+        cast(null as integer) as days_after
+    where false
 
 ),
 
