@@ -21,3 +21,13 @@
 {% macro season_of_year(day) -%}
     cast(floor((extract(month from {{ day }}) % 12) / 3) as integer)
 {%- endmacro %}
+
+{#- One row per step of the series that follows a purchase, with its days after the delivery. -#}
+{% macro post_purchase_steps() -%}
+    {%- for step, days in var('post_purchase_days').items() %}
+    select
+        'post_purchase_{{ step }}' as moment,
+        {{ days }} as days_after
+    {{- ' union all' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}

@@ -1,5 +1,5 @@
--- What is sold, most often sold first. The number is short, so that millions of pairs and purchases
--- need little room; it changes from build to build.
+-- What is sold, most often sold first. The number is short, so that millions of pairs and
+-- purchases need little room; it changes from build to build.
 with
 
 lines as (
@@ -36,7 +36,8 @@ sold as (
 
 ),
 
--- A source keeps the newest state of its stock only: what came before is known from earlier builds.
+-- A source keeps the newest state of its stock only: what came before is known from earlier
+-- builds.
 previous_build as (
 
     {{ previous_build(

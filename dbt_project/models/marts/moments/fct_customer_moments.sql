@@ -1,6 +1,5 @@
--- Who is to be written to on an occasion of their own, and since when. A moment stays open for some
--- days, so that a mail that could not go out on the day still can.
-{%- set steps = var('post_purchase_days') %}
+-- Who is to be written to on an occasion of their own, and since when. A moment stays open for
+-- some days, so that a mail that could not go out on the day still can.
 {%- set open_since = add_days(as_of(), -var('moment_open_days')) %}
 {%- set season_day = add_days(as_of(), var('season_lead_days')) %}
 with
@@ -84,19 +83,14 @@ recent_orders as (
 
     where
         orders.ordered_date > {{ add_days(as_of(), -(
-            var('delivery_most_days') + (steps.values() | max) + var('moment_open_days')
+            var('delivery_most_days') + (var('post_purchase_days').values() | max) + var('moment_open_days')
         )) }}
 
 ),
 
 steps as (
-    {% for step, days in steps.items() %}
 
-    select
-        'post_purchase_{{ step }}' as moment,
-        {{ days }} as days_after
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
+    {{ post_purchase_steps() }}
 
 ),
 

@@ -1,5 +1,6 @@
--- How much more than others somebody buys of a category. A customer's mix of few orders says little:
--- it is drawn towards the shop's by some orders of the shop's mix (var affinity_prior_orders).
+-- How much more than others somebody buys of a category. A customer's mix of few orders says
+-- little: it is drawn towards the shop's by some orders of the shop's mix (var
+-- affinity_prior_orders).
 with
 
 spend as (

@@ -1,6 +1,6 @@
 -- Which categories the same people buy, and which they do not. Who buys in d categories makes
--- d (d - 1) pairs; they are shared out over the categories by how many customers each has. So a heavy
--- buyer is expected to buy both, and who bought in one category only says nothing.
+-- d (d - 1) pairs; they are shared out over the categories by how many customers each has. So a
+-- heavy buyer is expected to buy both, and who bought in one category only says nothing.
 with
 
 purchases as (

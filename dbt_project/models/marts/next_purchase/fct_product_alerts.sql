@@ -1,5 +1,5 @@
--- What is new or back in stock, for those who like its category. Nothing is new to who has it; what
--- is back in stock is good news to them above all.
+-- What is new or back in stock, for those who like its category. Nothing is new to who has it;
+-- what is back in stock is good news to them above all.
 with
 
 alerts as (

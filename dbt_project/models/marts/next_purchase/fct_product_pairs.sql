@@ -1,6 +1,6 @@
--- Products that go together: in one basket, and one after the other. Of a large shop a stable sample
--- of customers is looked at, of all shops the products that sell most often, and of a very large
--- basket the dearest of these: so neither time nor memory grow with the square of anything.
+-- Products that go together: in one basket, and one after the other. Of a large shop a stable
+-- sample of customers is looked at, of all shops the products that sell most often, and of a very
+-- large basket the dearest of these: so neither time nor memory grow with the square of anything.
 with
 
 products as (
@@ -17,7 +17,8 @@ products as (
 
 sample as (
 
-    select least(100, ceil(100.0 * {{ var('pair_most_lines') }} / nullif(count(*), 0)))
+    select
+        least(100, ceil(100.0 * {{ var('pair_most_lines') }} / nullif(count(*), 0)))
             as sample_percent
 
     from {{ ref('fct_order_lines') }}

@@ -1,6 +1,7 @@
--- The one product that suits a customer best: what others bought with or after the last purchase, or
--- what sells best in the categories the customer likes. Never something the customer has, something
--- that is not on sale, or something of a category that shuts out one of the customer's own.
+-- The one product that suits a customer best: what others bought with or after the last purchase,
+-- or what sells best in the categories the customer likes. Never something the customer has,
+-- something that is not on sale, or something of a category that shuts out one of the customer's
+-- own.
 with
 
 products as (
@@ -104,8 +105,9 @@ bestsellers as (
         and line_count > 0
         and category is not null
 
-    qualify row_number() over (partition by category order by product_number)
-    <= {{ var('recommendation_candidates') }}
+    qualify row_number() over (
+        partition by category order by product_number
+    ) <= {{ var('recommendation_candidates') }}
 
 ),
 
@@ -261,7 +263,8 @@ best as (
 
     qualify row_number() over (
         partition by customer_id
-        order by score desc, product_number asc, because_of_number asc nulls last
+        order by
+            score desc, product_number asc, because_of_number asc nulls last, because_of asc
     ) = 1
 
 ),

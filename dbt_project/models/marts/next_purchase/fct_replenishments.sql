@@ -1,5 +1,5 @@
--- When somebody will need a product again. Whoever bought it often enough has a rhythm of their own;
--- for the others the product's is taken, if enough people buy it again at all.
+-- When somebody will need a product again. Whoever bought it often enough has a rhythm of their
+-- own; for the others the product's is taken, if enough people buy it again at all.
 with
 
 purchases as (
