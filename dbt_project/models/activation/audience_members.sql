@@ -1,6 +1,7 @@
 -- Every audience in one table. An audience may have any columns beside customer_id: they travel as
 -- JSON, so that one table holds them all.
-{% set has_offers = var('audiences') | selectattr('offer') | list | length > 0 %}
+{% set offer_id_of_previous = json_text('previous_members.payload', 'coupon_code')
+    if var('audiences') | selectattr('offer') | list else 'cast(null as varchar)' %}
 
 with
 
@@ -55,11 +56,7 @@ previous_members_by_customer as (
         previous_members.audience,
         coalesce(former_ids.customer_id, previous_members.customer_id) as customer_id,
         min(previous_members.entered_at) as entered_at,
-        {% if has_offers -%}
-        min({{ json_text('previous_members.payload', 'coupon_code') }}) as offer_id
-        {%- else -%}
-        cast(null as varchar) as offer_id
-        {%- endif %}
+        min({{ offer_id_of_previous }}) as offer_id
 
     from previous_members
 
@@ -101,8 +98,8 @@ members_since as (
 
 ),
 
--- Whoever stays keeps the offer of the entry. Its code is a secret: until it is sent, the offer's id
--- stands in its place.
+-- Whoever stays keeps the offer of the entry. Its code is a secret: until it is sent, the offer's
+-- id stands in its place.
 final as (
 
     select

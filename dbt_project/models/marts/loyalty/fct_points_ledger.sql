@@ -1,8 +1,9 @@
 -- Points are spent and expire in the order in which they were earned. So all that matters is how
--- far along the row of earned points the programme has come: a redemption moves that place on by its
--- points, an expiry to the end of what was earned until then, if it is not beyond already. After n
--- events it is R(n) + max(0, max over j <= n of (floor(j) - R(j))), R being what was redeemed so
--- far: a running maximum instead of a loop, and an expiry can never take what is not there.
+-- far along the row of earned points the programme has come: a redemption moves that place on by
+-- its points, an expiry to the end of what was earned until then, if it is not beyond already.
+-- After n events it is R(n) + max(0, max over j <= n of (floor(j) - R(j))), R being what was
+-- redeemed so far: a running maximum instead of a loop, and an expiry can never take what is not
+-- there.
 with
 
 orders as (

@@ -1,0 +1,7 @@
+select
+    customer_id,
+    reason,
+    referral_code,
+    order_count
+
+from {{ ref('int_advocates') }}
