@@ -103,7 +103,8 @@ def run_metricflow(settings: Settings, arguments: Sequence[str]) -> None:
         raise Stop("MetricFlow needs a build first: regulars build")
     folder = target.with_name("metricflow")
     folder.mkdir(exist_ok=True)
-    for path in (*DBT_PROJECT.iterdir(), target):
+    # A target that another dbt left inside of the project is not the one.
+    for path in (target, *DBT_PROJECT.iterdir()):
         link = folder / path.name
         if not link.is_symlink():
             link.symlink_to(path)

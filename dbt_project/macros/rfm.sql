@@ -50,6 +50,23 @@
     5 - {{ cuts_below(days, cuts) }}
 {%- endmacro %}
 
+{#- The four cut points as columns of their own: joined to millions of rows, a list is copied to each. -#}
+{% macro cut_columns(cuts, name) -%}
+    {%- for number in range(1, 5) %}
+        {{ cuts }}[{{ number }}] as {{ name }}_{{ number }}{{ "," if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+{#- How many of the cut points in such columns a value exceeds. -#}
+{% macro cut_columns_below(value, name) -%}
+    (
+        cast({{ value }} > {{ name }}_1 as integer)
+        + cast({{ value }} > {{ name }}_2 as integer)
+        + cast({{ value }} > {{ name }}_3 as integer)
+        + cast({{ value }} > {{ name }}_4 as integer)
+    )
+{%- endmacro %}
+
 {#- The cut point below or above a score; null at the open ends. -#}
 {% macro cut_at(cuts, number) -%}
     {{ cuts }}[{{ number }}]

@@ -48,13 +48,15 @@ final as (
     select
         cast(month_ends.month_number as integer) as month_number,
         month_ends.as_of_date,
-        md5(
-            concat(
-                sum(fingerprints.fingerprint) over (order by month_ends.as_of_date),
-                '{{ [
-                    var("rfm_method"), var("rfm_monetary"), var("rfm_frequency"), rfm_grid()
-                ] | string | replace("'", "") }}'
-            )
+        cast(
+            md5(
+                concat(
+                    sum(fingerprints.fingerprint) over (order by month_ends.as_of_date),
+                    '{{ [
+                        var("rfm_method"), var("rfm_monetary"), var("rfm_frequency"), rfm_grid()
+                    ] | string | replace("'", "") }}'
+                )
+            ) as uuid
         ) as orders_fingerprint
 
     from month_ends

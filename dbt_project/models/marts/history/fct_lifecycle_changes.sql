@@ -25,8 +25,10 @@ histories as (
         customer_id,
         ordered_date,
         order_count,
-        {{ 'row_number() over so_far' if frequency() == 'order_day_count' else 'cast(sum(order_count) over so_far as bigint)' }}
-            as frequency,
+        cast(
+            sum({{ '1' if frequency() == 'order_day_count' else 'order_count' }}) over so_far
+            as bigint
+        ) as frequency,
         min(ordered_date) over so_far as first_order_date,
         lead(ordered_date) over (partition by customer_id order by ordered_date) as next_order_date
 

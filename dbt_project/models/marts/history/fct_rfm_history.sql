@@ -1,5 +1,5 @@
 -- Everything as of each month's end, from the orders as they were seen by then. A month is computed
--- again only when its orders, or those before it, are no longer what they were; the hook takes those
+-- again only when its orders, or those before it, are no longer what they were; the hook takes such
 -- months out. As months follow upon each other, what is left is everything up to some month.
 with
 
@@ -56,40 +56,36 @@ movements as (
 
 ),
 
-{% if var('rfm_frequency') == 'order_days' -%}
--- A day counts until the last of its orders is taken back.
+-- With order days, a day counts until the last of its orders is taken back.
 counted_movements as (
 
-    select
-        customer_id,
-        movement_date,
-        true as is_counted_order,
-        case when count(uncounted_date) = count(*) then max(uncounted_date) end as uncounted_date,
-        0 as net_amount,
-        0 as monetary
-    from movements
-    where is_counted_order
-    group by customer_id, movement_date
+    {% if var('rfm_frequency') == 'order_days' %}
+        select
+            customer_id,
+            movement_date,
+            true as is_counted_order,
+            case when count(uncounted_date) = count(*) then max(uncounted_date) end as uncounted_date,
+            0 as net_amount,
+            0 as monetary
+        from movements
+        where is_counted_order
+        group by customer_id, movement_date
 
-    union all
+        union all
 
-    select
-        customer_id,
-        movement_date,
-        false as is_counted_order,
-        null as uncounted_date,
-        net_amount,
-        monetary
-    from movements
-
-),
-{%- else -%}
-counted_movements as (
-
-    select * from movements
+        select
+            customer_id,
+            movement_date,
+            false as is_counted_order,
+            null as uncounted_date,
+            net_amount,
+            monetary
+        from movements
+    {% else %}
+        select * from movements
+    {% endif %}
 
 ),
-{%- endif %}
 
 numbered_movements as (
 
@@ -124,8 +120,8 @@ orders_for_a_while as (
 
 ),
 
--- What was taken back later is in no running sum: it has a row for each month it counted in, and one
--- for the month it counts no longer.
+-- What was taken back later is in no running sum: it has a row for each month it counted in, and
+-- one for the month in which it counts no longer.
 monthly_rows as (
 
     select
@@ -229,9 +225,7 @@ customer_months as (
 
     from running
 
-    where
-        frequency > 0
-        or previous_frequency > 0
+    where frequency > 0
 
 ),
 
@@ -249,20 +243,21 @@ customers as (
         {{ days_between('customer_months.last_order_date', 'month_ends.as_of_date') }}
             as recency_days,
         case
-            when customer_months.number = customer_months.month_number
-                then customer_months.previous_frequency
-            else customer_months.frequency
+            when customer_months.number > customer_months.month_number
+                then customer_months.frequency
+            when customer_months.previous_frequency > 0 then customer_months.previous_frequency
         end as previous_frequency,
         case
-            when customer_months.number = customer_months.month_number
-                then customer_months.previous_monetary
-            else customer_months.monetary
+            when customer_months.number > customer_months.month_number
+                then customer_months.monetary
+            when customer_months.previous_frequency > 0 then customer_months.previous_monetary
         end as previous_monetary,
         {{ days_between(
             'case
-                when customer_months.number = customer_months.month_number
+                when customer_months.number > customer_months.month_number
+                    then customer_months.last_order_date
+                when customer_months.previous_frequency > 0
                     then customer_months.previous_last_order_date
-                else customer_months.last_order_date
             end',
             add_days(month_of('month_ends.as_of_date'), -1)
         ) }} as previous_recency_days
@@ -271,8 +266,6 @@ customers as (
 
     inner join month_ends
         on customer_months.number = month_ends.month_number
-
-    where customer_months.frequency > 0
 
 ),
 
@@ -290,28 +283,47 @@ populations as (
 
 ),
 
+-- Those of the month before beside them; only whoever was a customer by then had scores.
+cuts as (
+
+    select
+        month_number,
+        {{ cut_columns('recency_cuts', 'recency_cut') }},
+        {{ cut_columns('frequency_cuts', 'frequency_cut') }},
+        {{ cut_columns('monetary_cuts', 'monetary_cut') }},
+        {{ cut_columns('lag(recency_cuts) over by_month', 'previous_recency_cut') }},
+        {{ cut_columns('lag(frequency_cuts) over by_month', 'previous_frequency_cut') }},
+        {{ cut_columns('lag(monetary_cuts) over by_month', 'previous_monetary_cut') }}
+
+    from populations
+
+    window by_month as (order by month_number)
+
+),
+
 scores as (
 
     select
-        customers.*,
-        {{ recency_score('customers.recency_days', 'populations.recency_cuts') }} as r_score,
-        {{ score('customers.frequency', 'populations.frequency_cuts') }} as f_score,
-        {{ score('customers.monetary', 'populations.monetary_cuts') }} as m_score,
-        {{ recency_score('customers.previous_recency_days', 'previous.recency_cuts') }}
+        customers.customer_id,
+        customers.as_of_date,
+        customers.orders_fingerprint,
+        customers.recency_days,
+        customers.frequency,
+        customers.net_spend,
+        5 - {{ cut_columns_below('customers.recency_days', 'cuts.recency_cut') }} as r_score,
+        1 + {{ cut_columns_below('customers.frequency', 'cuts.frequency_cut') }} as f_score,
+        1 + {{ cut_columns_below('customers.monetary', 'cuts.monetary_cut') }} as m_score,
+        5 - {{ cut_columns_below('customers.previous_recency_days', 'cuts.previous_recency_cut') }}
             as previous_r_score,
-        {{ score('customers.previous_frequency', 'previous.frequency_cuts') }}
+        1 + {{ cut_columns_below('customers.previous_frequency', 'cuts.previous_frequency_cut') }}
             as previous_f_score,
-        {{ score('customers.previous_monetary', 'previous.monetary_cuts') }} as previous_m_score
+        1 + {{ cut_columns_below('customers.previous_monetary', 'cuts.previous_monetary_cut') }}
+            as previous_m_score
 
     from customers
 
-    inner join populations
-        on customers.month_number = populations.month_number
-
-    left join populations as previous
-        on
-            customers.month_number = previous.month_number + 1
-            and customers.previous_frequency > 0
+    inner join cuts
+        on customers.month_number = cuts.month_number
 
     where customers.is_due
 
