@@ -98,7 +98,7 @@
 {#- Pre-hook, in the transaction of the rows: up to which build the model has followed. -#}
 {% macro follow_orders() %}
     {%- set changes = last_build('int_order_changes') -%}
-    {%- if not execute -%}
+    {%- if not execute or (not changes and model.name != 'int_order_changes') -%}
     {%- elif model.name != 'int_order_changes' %}
         insert into {{ the_builds() }} by name
         select '{{ model.name }}' as model,

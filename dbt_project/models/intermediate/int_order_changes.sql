@@ -11,13 +11,15 @@
 {% set orders = as_last_built('marts', 'orders') if is_increment() %}
 
 {% if not lines %}
--- Everything is computed in full, so nobody asks.
-select
-    cast(null as varchar) as order_id,
-    cast(null as varchar) as customer_id,
-    cast(null as bigint) as build
 
-where false
+    -- Everything is computed in full, so nobody asks.
+    select
+        cast(null as varchar) as order_id,
+        cast(null as varchar) as customer_id,
+        cast(null as bigint) as build
+
+    where false
+
 {% else %}
 with
 
