@@ -10,7 +10,8 @@ order by
     medium desc,
     array_position(
         [
-            'included', 'suppressed', 'no_consent', 'no_address', 'outranked', 'capped', 'held_out'
+            'included', 'suppressed', 'no_consent', 'no_address', 'detractor', 'outranked',
+            'capped', 'held_out'
         ],
         decision
     )

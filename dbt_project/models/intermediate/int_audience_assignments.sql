@@ -16,6 +16,15 @@ contacts as (
 
 ),
 
+-- Who has complained is asked to buy nothing until that is settled.
+detractors as (
+
+    select customer_id from {{ ref('int_detractors') }}
+
+    where is_detractor_open
+
+),
+
 declarations as (
 
     {%- for audience in var('audiences') | sort(attribute='priority,name') %}
@@ -153,6 +162,8 @@ candidates as (
                 contacts.email is null
                 and (declarations.medium = 'email' or contacts.phone_key is null)
                 then 'no_address'
+            when declarations.is_promotional and detractors.customer_id is not null
+                then 'detractor'
             when first_places.place < declarations.place then 'outranked'
         end as decision,
         contacts.suppressed_reason,
@@ -170,6 +181,9 @@ candidates as (
         on
             members.customer_id = first_places.customer_id
             and declarations.exclusive_group = first_places.exclusive_group
+
+    left join detractors
+        on members.customer_id = detractors.customer_id
 
     left join let_in_before
         on
