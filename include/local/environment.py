@@ -51,7 +51,7 @@ def stack_environment(settings: Settings, airflow_port: int) -> dict[str, str]:
     }
     url = f"http://127.0.0.1:{airflow_port}"
     airflow = _airflow(settings.home.absolute() / "airflow", url, airflow_port)
-    # The tasks fork from a scheduler that has loaded numpy: what dbt's own environment says is late.
+    # Tasks fork from a scheduler that has loaded numpy: what is said for dbt alone comes too late.
     return inherited | {"OPENBLAS_NUM_THREADS": "1"} | _regulars(settings) | airflow
 
 
