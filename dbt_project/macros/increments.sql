@@ -158,9 +158,9 @@
         and customer_id is not null
 {%- endmacro %}
 
-{#- The condition that limits a query to these customers; nothing in a full build. -#}
-{% macro where_customer_changed(keyword='where') -%}
-    {{ keyword ~ ' customer_id in (' ~ changed_customers() ~ ')' if is_increment() }}
+{#- Whether a customer is one of these; true in a full build. -#}
+{% macro is_customer_changed() -%}
+    {{ 'customer_id in (' ~ changed_customers() ~ ')' if is_increment() else 'true' }}
 {%- endmacro %}
 
 {#- The changed orders and all others of these customers, as the table expression `touched_orders`
@@ -192,7 +192,7 @@ touched_orders as (
 {%- endmacro %}
 
 {% macro forget_changed_customers() -%}
-    {{ 'delete from ' ~ this ~ ' ' ~ where_customer_changed() if is_increment() }}
+    {{ 'delete from ' ~ this ~ ' where ' ~ is_customer_changed() if is_increment() }}
 {%- endmacro %}
 
 {#- Pre-hook of int_order_changes: what every model has followed is needed no more. -#}

@@ -15,7 +15,7 @@ lines as (
             (line_kind = 'sale' and quantity > 0)
             or (line_kind = 'cancellation' and quantity < 0)
         )
-        {{ where_customer_changed('and') }}
+        and {{ is_customer_changed() }}
 
 ),
 

@@ -1,5 +1,5 @@
--- The orders as they were seen day by day. The orders' own table knows what was taken back by today;
--- here an order keeps its worth, and counts, until the day it was taken back.
+-- The orders as they were seen day by day. The orders' own table knows what was taken back by
+-- today; here an order keeps its worth, and counts, until the day it was taken back.
 with
 
 orders as (

@@ -11,6 +11,13 @@
     'country': "coalesce(country, 'unknown')",
     'acquisition_source': "coalesce(acquisition_source, 'unknown')"
 } %}
+{% set parts = [
+    'sums', 'latest_months', 'newcomers', 'second_orders', 'other_activity', 'top_tenths'
+] %}
+{% set parts_of_cells = [
+    'sums', 'customer_counts', 'newcomers', 'second_orders', 'other_activity', 'top_tenths',
+    'ad_costs'
+] %}
 
 with
 
@@ -142,7 +149,7 @@ customer_months as (
 
     from attributed_orders
 
-    group by customer_id, month, first_month, country, acquisition_source
+    group by 1, 2, 3, 4, 5
 
 ),
 
@@ -168,7 +175,7 @@ sums_by_combination as (
 
     from customer_months
 
-    group by month, first_month, country, acquisition_source
+    group by 1, 2, 3, 4
 
 ),
 
@@ -202,7 +209,7 @@ latest_months_by_combination as (
 
     from customer_months_with_next
 
-    group by first_month, country, acquisition_source, month, next_month
+    group by 1, 2, 3, 4, 5
 
 ),
 
@@ -255,8 +262,7 @@ other_activity_by_combination as (
 
     where customer_months.customer_id is null
 
-    group by answer_months.month, customers.first_month, customers.country,
-        customers.acquisition_source
+    group by 1, 2, 3, 4
 
 ),
 
@@ -282,143 +288,153 @@ spend as (
 
 ),
 
-{% for dimension, value in dimensions.items() %}
+{%- for dimension, value in dimensions.items() %}
 
-{{ dimension }}_sums as (
+    {{ dimension }}_sums as (
 
-    select
-        '{{ dimension }}' as dimension,
-        {{ value }} as dimension_value,
-        month,
-        sum(order_count) as order_count,
-        sum(active_customers) as active_customers,
-        sum(guest_order_count) as guest_order_count,
-        sum(net_revenue) as net_revenue,
-        sum(new_revenue) as new_revenue,
-        sum(guest_revenue) as guest_revenue,
-        sum(gross_margin) as gross_margin,
-        sum(costed_revenue) as costed_revenue,
-        sum(discounted_revenue) as discounted_revenue,
-        sum(code_revenue) as code_revenue,
-        sum(code_known_revenue) as code_known_revenue
-    from sums_by_combination
-    {{ 'where first_month is not null' if dimension == 'first_order_month' }}
-    group by 2, 3
+        select
+            '{{ dimension }}' as dimension,
+            {{ value }} as dimension_value,
+            month,
+            sum(order_count) as order_count,
+            sum(active_customers) as active_customers,
+            sum(guest_order_count) as guest_order_count,
+            sum(net_revenue) as net_revenue,
+            sum(new_revenue) as new_revenue,
+            sum(guest_revenue) as guest_revenue,
+            sum(gross_margin) as gross_margin,
+            sum(costed_revenue) as costed_revenue,
+            sum(discounted_revenue) as discounted_revenue,
+            sum(code_revenue) as code_revenue,
+            sum(code_known_revenue) as code_known_revenue
+        from sums_by_combination
+        where {{ 'first_month is not null' if dimension == 'first_order_month' else 'true' }}
+        group by 2, 3
+
+    ),
+
+    {{ dimension }}_latest_months as (
+
+        select
+            '{{ dimension }}' as dimension,
+            {{ value }} as dimension_value,
+            month,
+            next_month,
+            sum(customers) as customers
+        from latest_months_by_combination
+        group by 2, 3, 4
+
+    ),
+
+    {{ dimension }}_newcomers as (
+
+        select
+            '{{ dimension }}' as dimension,
+            {{ value }} as dimension_value,
+            first_month as month,
+            count(*) as new_customers
+        from customers
+        group by 2, 3
+
+    ),
+
+    {{ dimension }}_second_orders as (
+
+        select
+            '{{ dimension }}' as dimension,
+            {{ value }} as dimension_value,
+            second_month as month,
+            count(*) as new_repeat_customers,
+            quantile_disc(days_to_second_order, 0.5) as median_days_to_second_order
+        from customers
+        where second_month is not null
+        group by 2, 3
+
+    ),
+
+    {{ dimension }}_other_activity as (
+
+        select
+            '{{ dimension }}' as dimension,
+            {{ value }} as dimension_value,
+            month,
+            sum(customers) as otherwise_engaged_customers
+        from other_activity_by_combination
+        group by 2, 3
+
+    ),
+
+    {{ dimension }}_deciles as (
+
+        select
+            '{{ dimension }}' as dimension,
+            {{ value }} as dimension_value,
+            month,
+            count(*) as active_customers,
+            quantile_disc(net_revenue, 0.9) as cut
+        from customer_months
+        where
+            order_count > 0
+            and customer_id is not null
+        group by 2, 3
+
+    ),
+
+    -- The best tenth, rounded up. Whoever is above the cut is in it, and of those at the cut as
+    -- many as are still missing.
+    {{ dimension }}_top_tenths as (
+
+        select
+            deciles.dimension,
+            deciles.dimension_value,
+            deciles.month,
+            sum(case when orders.net_revenue > deciles.cut then orders.net_revenue else 0 end)
+            + max(deciles.cut) * (
+                ceil(max(deciles.active_customers) / 10.0)
+                - count(case when orders.net_revenue > deciles.cut then 1 end)
+            ) as top_decile_revenue
+        from customer_months as orders
+        inner join {{ dimension }}_deciles as deciles
+            on
+                orders.month = deciles.month
+                and {{ value }} = deciles.dimension_value
+        where
+            orders.order_count > 0
+            and orders.customer_id is not null
+        group by 1, 2, 3
+
+    ),
+
+{%- endfor %}
+
+{%- for part in parts %}
+
+    {{ part }} as (
+
+        {%- for dimension in dimensions %}
+
+            select * from {{ dimension }}_{{ part }}
+
+            {%- if not loop.last %}
+
+                union all
+            {%- endif %}
+
+        {%- endfor %}
+
+    ),
+
+{%- endfor %}
+
+advertised_sources as (
+
+    select distinct
+        dimension_value,
+        {{ ad_platform('dimension_value') }} as platform
+
+    from acquisition_source_newcomers
 
 ),
-
-{{ dimension }}_latest_months as (
-
-    select
-        '{{ dimension }}' as dimension,
-        {{ value }} as dimension_value,
-        month,
-        next_month,
-        sum(customers) as customers
-    from latest_months_by_combination
-    group by 2, 3, 4
-
-),
-
-{{ dimension }}_newcomers as (
-
-    select
-        '{{ dimension }}' as dimension,
-        {{ value }} as dimension_value,
-        first_month as month,
-        count(*) as new_customers
-    from customers
-    group by 2, 3
-
-),
-
-{{ dimension }}_second_orders as (
-
-    select
-        '{{ dimension }}' as dimension,
-        {{ value }} as dimension_value,
-        second_month as month,
-        count(*) as new_repeat_customers,
-        quantile_disc(days_to_second_order, 0.5) as median_days_to_second_order
-    from customers
-    where second_month is not null
-    group by 2, 3
-
-),
-
-{{ dimension }}_other_activity as (
-
-    select
-        '{{ dimension }}' as dimension,
-        {{ value }} as dimension_value,
-        month,
-        sum(customers) as otherwise_engaged_customers
-    from other_activity_by_combination
-    group by 2, 3
-
-),
-
-{{ dimension }}_deciles as (
-
-    select
-        '{{ dimension }}' as dimension,
-        {{ value }} as dimension_value,
-        month,
-        count(*) as active_customers,
-        quantile_disc(net_revenue, 0.9) as cut
-    from customer_months
-    where
-        order_count > 0
-        and customer_id is not null
-    group by 2, 3
-
-),
-
--- The best tenth, rounded up. Whoever is above the cut is in it, and of those at the cut as many as
--- are still missing.
-{{ dimension }}_top_tenths as (
-
-    select
-        deciles.dimension,
-        deciles.dimension_value,
-        deciles.month,
-        sum(case when orders.net_revenue > deciles.cut then orders.net_revenue else 0 end)
-        + max(deciles.cut) * (
-            ceil(max(deciles.active_customers) / 10.0)
-            - count(case when orders.net_revenue > deciles.cut then 1 end)
-        ) as top_decile_revenue
-    from customer_months as orders
-    inner join {{ dimension }}_deciles as deciles
-        on
-            orders.month = deciles.month
-            and {{ value }} = deciles.dimension_value
-    where
-        orders.order_count > 0
-        and orders.customer_id is not null
-    group by 1, 2, 3
-
-),
-
-{% endfor %}
-
-{% for part in ['sums', 'latest_months', 'newcomers', 'second_orders', 'other_activity', 'top_tenths'] %}
-
-{{ part }} as (
-
-    {%- for dimension in dimensions %}
-
-    select * from {{ dimension }}_{{ part }}
-
-    {%- if not loop.last %}
-
-    union all
-    {%- endif %}
-
-    {%- endfor %}
-
-),
-
-{% endfor %}
 
 -- What a source's platform cost is that source's; what all cost is the shop's, and by the month of
 -- it the newcomers' of that month. Nobody knows what a country cost.
@@ -430,7 +446,7 @@ ad_costs as (
         month,
         case when bool_and(is_known) then sum(amount) end as ad_spend
     from spend
-    group by month
+    group by 3
 
     union all
 
@@ -440,7 +456,7 @@ ad_costs as (
         month,
         case when bool_and(is_known) then sum(amount) end as ad_spend
     from spend
-    group by month
+    group by 3
 
     union all
 
@@ -450,14 +466,9 @@ ad_costs as (
         spend.month,
         case when bool_and(spend.is_known) then sum(spend.amount) end as ad_spend
     from spend
-    inner join (
-        select distinct
-            dimension_value,
-            {{ ad_platform('dimension_value') }} as platform
-        from acquisition_source_newcomers
-    ) as sources
+    inner join advertised_sources as sources
         on spend.platform = sources.platform
-    group by sources.dimension_value, spend.month
+    group by 2, 3
 
 ),
 
@@ -470,7 +481,7 @@ first_months as (
 
     from sums
 
-    group by dimension, dimension_value
+    group by 1, 2
 
 ),
 
@@ -536,7 +547,7 @@ customer_counts as (
             and cells.month >= latest.month
             and {{ add_months('cells.month', -window) }} <= latest.month
 
-    group by cells.dimension, cells.dimension_value, cells.month
+    group by 1, 2, 3
 
 ),
 
@@ -573,15 +584,16 @@ joined as (
         top_tenths.top_decile_revenue,
         ad_costs.ad_spend
 
-    from cells
+    from
+        cells
 
-    {% for part in ['sums', 'customer_counts', 'newcomers', 'second_orders', 'other_activity', 'top_tenths', 'ad_costs'] %}
+    {%- for part in parts_of_cells %}
     left join {{ part }}
         on
             cells.dimension = {{ part }}.dimension
             and cells.dimension_value = {{ part }}.dimension_value
             and cells.month = {{ part }}.month
-    {% endfor %}
+    {%- endfor %}
 
     window so_far as (
         partition by cells.dimension, cells.dimension_value
