@@ -251,28 +251,26 @@ def _parcels(
     bench.show_statuses(statuses)
     bench.run("empty_due")
     bench.show_addressed(snapshot, type(destination), "due_contacts")
-    has_codes = COUPON_CODE in plan.fields
-    if has_codes:
+    if COUPON_CODE in plan.fields:
         codes = bench.connection.read_parquet(snapshot.path("offer_codes"))
         codes.create_view("offer_codes")
+        bench.run("put_codes")
     at_once = max(1, ROWS_AT_ONCE // destination.batch_size)
     left = [number for number in range(1, plan.batches + 1) if number not in done]
     slices = [left[first : first + at_once] for first in range(0, len(left), at_once)]
     with ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(_joined, bench, slices[0], has_codes)
+        coming = ahead.submit(_joined, bench, slices[0])
         for following in (*slices[1:], None):
             table = coming.result()
             if following:
-                coming = ahead.submit(_joined, bench, following, has_codes)
+                coming = ahead.submit(_joined, bench, following)
             rows = chain.from_iterable(map(_rows, table.to_batches(ROWS_IN_HAND)))
             for number, group in groupby(rows, key=itemgetter(0)):
                 yield _parcel(number, list(group))
 
 
-def _joined(bench: Workbench, batch_numbers: list[int], has_codes: bool) -> pa.Table:
+def _joined(bench: Workbench, batch_numbers: list[int]) -> pa.Table:
     bench.run("take_due", batch_numbers=batch_numbers)
-    if has_codes:
-        bench.run("put_codes")
     return bench.run("unsent_batches")
 
 

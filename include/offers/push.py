@@ -61,14 +61,16 @@ def push_offers(
 ) -> list[Push]:
     """Push all codes that are still good to every shop among the sources, or to one.
 
-    Raises `BadInput` if there is no such shop, `Stop` before the first snapshot, and what a shop
-    raises; what was answered until then is recorded.
+    Raises `BadInput` if there are codes and no such shop, `Stop` before the first snapshot, and
+    what a shop raises; what was answered until then is recorded.
     """
     store = Store(settings.store)
     snapshot = current(store)
     if snapshot is None:
         raise Stop("nothing is published yet: run `regulars build` and `regulars publish`")
     issued = _issued(snapshot)
+    if not issued and only is None:
+        return []
     pushes: list[Push] = []
     for source in _shops(settings, only, credentials):
         connection = str(source.options.connection)

@@ -1,5 +1,15 @@
 -- A snapshot's table of memberships names an offer; who is written to gets its code.
-update due_wanted
-set payload = json_merge_patch(due_wanted.payload, json_object('coupon_code', offer_codes.code))
-from offer_codes
-where json_extract_string(due_wanted.payload, '$.coupon_code') = offer_codes.offer_id
+alter view wanted rename to wanted_with_offers;
+create view wanted as
+select
+    wanted_with_offers.* replace (
+        case
+            when offer_codes.code is null then wanted_with_offers.payload
+            else json_merge_patch(
+                wanted_with_offers.payload, json_object('coupon_code', offer_codes.code)
+            )
+        end as payload
+    )
+from wanted_with_offers
+left join offer_codes
+    on json_extract_string(wanted_with_offers.payload, '$.coupon_code') = offer_codes.offer_id

@@ -36,7 +36,7 @@ MODELS = (
     "+fct_offer_results",
     "+fct_referrals",
     "+fct_points_balances",
-    "desired_memberships",
+    "+desired_memberships",
     "declared_fields_are_columns_of_their_audience",
 )
 PEOPLE = """

@@ -311,9 +311,7 @@ def test_every_kind_of_record_comes_in_once_and_its_newest_version_wins(grain, t
     assert (row["source"], row["updated_at"]) == ("people", datetime(2026, 2, 2))
 
 
-@pytest.mark.parametrize(
-    "grain", ["consent", "survey_answer", "points_redemption", "erasure_request"]
-)
+@pytest.mark.parametrize("grain", ["consent", "survey_answer", "erasure_request"])
 def test_what_is_said_of_a_person_says_of_whom(grain, tmp_path):
     _, record, _ = OTHERS[grain]
     person = {"customer_key", "email", "phone"}
