@@ -50,13 +50,13 @@ lint: $(INSTALLED) ## ruff, import-linter, mypy, sqlfluff
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	REGULARS_WAREHOUSE=:memory: DO_NOT_TRACK=1 $(BIN)/sqlfluff lint dbt_project/models
+	REGULARS_WAREHOUSE=:memory: DO_NOT_TRACK=1 $(BIN)/sqlfluff lint --processes 2 dbt_project/models
 
 $(MARIADB):
 	@./install-debian-packages
 
 test: lint $(MANIFEST) | $(MARIADB) ## everything CI runs
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 bench: $(INSTALLED) ## the side-by-side benchmarks
 	@$(BIN)/regulars bench
