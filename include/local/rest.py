@@ -54,15 +54,22 @@ class Airflow:
 
     def runs(self, since: datetime) -> list[dict[str, Any]]:
         """The runs of all DAGs that became due at or after an instant, oldest first."""
-        parameters = {"run_after_gte": since.isoformat(), "order_by": "run_after", "limit": 500}
-        runs: list[dict[str, Any]] = self._get("/dags/~/dagRuns", parameters)["dag_runs"]
-        return runs
+        parameters = {"run_after_gte": since.isoformat(), "order_by": "run_after"}
+        return self._list("/dags/~/dagRuns", "dag_runs", parameters)
 
     def tasks(self, run: dict[str, Any]) -> list[dict[str, Any]]:
         """The task instances of a run, as far as they exist yet."""
         path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances"
-        tasks: list[dict[str, Any]] = self._get(path, {"limit": 500})["task_instances"]
-        return tasks
+        return self._list(path, "task_instances", {"order_by": "id"})
+
+    def _list(self, path: str, key: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+        """All entries of a list, of which Airflow gives at most a hundred at a time."""
+        entries: list[dict[str, Any]] = []
+        while True:
+            page = self._get(path, {**parameters, "offset": len(entries)})
+            entries += page[key]
+            if not page[key] or len(entries) >= page["total_entries"]:
+                return entries
 
     def result(self, task: dict[str, Any]) -> Any:
         """What a finished task returned."""
