@@ -23,7 +23,7 @@ from include.activation import sync as activation
 from include.activation.audiences import Audience, audience_sizes, get_audience, load_audiences
 from include.connections import connection_id, read_connection
 from include.dbt import BUILD, run_dbt, run_metricflow, target_path
-from include.errors import BadInput, RegularsError, Stop
+from include.errors import BadInput, RegularsError
 from include.offers.push import push_offers
 from include.predictions.chart import backtest_chart, backtest_summary
 from include.quality.gate import audience_gate, raw_gate
@@ -285,9 +285,7 @@ def docs() -> None:
 def predictions(as_json: AsJson = False) -> None:
     """Show what each purchase model said of the hold-out window, and draw it as a chart."""
     settings = load_settings()
-    snapshot = publishing.current(Store(settings.store))
-    if snapshot is None:
-        raise Stop("nothing is published yet: run `regulars publish` first")
+    snapshot = publishing.newest(Store(settings.store))
     rows = backtest_summary(snapshot.path("prediction_backtest"))
     _show(f"Back-test, as of {snapshot.as_of}", rows, as_json)
     target = settings.home / "predictions.svg"

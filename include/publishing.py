@@ -125,6 +125,14 @@ def current(store: Store) -> Snapshot | None:
     return Snapshot.model_validate_json(store.read(CURRENT)).bound_to(store)
 
 
+def newest(store: Store) -> Snapshot:
+    """The snapshot that counts. Raises `Stop` before the first."""
+    snapshot = current(store)
+    if snapshot is None:
+        raise Stop("nothing has been published yet: run `regulars build` and `regulars publish`")
+    return snapshot
+
+
 def publish(settings: Settings, as_of: date, accept: str | None = None) -> Snapshot:
     """Publish what dbt has built for a day, if the audience gate let it through.
 

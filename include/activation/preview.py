@@ -16,7 +16,6 @@ from include.activation.audiences import Audience, audience_sizes
 from include.activation.ledger import Ledger, ledgers
 from include.activation.workbench import Workbench, open_workbench
 from include.destinations import known_destination
-from include.errors import Stop
 from include.publishing import Snapshot
 from include.settings import Settings
 from include.store import Store
@@ -136,9 +135,7 @@ def overlaps(settings: Settings) -> list[Overlap]:
 def _published(settings: Settings) -> Iterator[tuple[Workbench, Snapshot]]:
     """The newest snapshot's tables about audiences as views."""
     store = Store(settings.store)
-    snapshot = publishing.current(store)
-    if snapshot is None:
-        raise Stop("nothing has been published yet: run `regulars build` and `regulars publish`")
+    snapshot = publishing.newest(store)
     with open_workbench(settings, store) as bench:
         for table in ("audience_members", "membership_decisions"):
             bench.connection.read_parquet(snapshot.path(table)).create_view(table)

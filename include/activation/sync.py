@@ -18,8 +18,7 @@ from include.activation.statuses import refresh_statuses, statuses_path
 from include.activation.workbench import open_workbench
 from include.connections import Credentials
 from include.destinations import Destination, open_destination
-from include.errors import GuardBreached, Stop
-from include.publishing import Snapshot
+from include.errors import GuardBreached
 from include.settings import Settings
 from include.store import Store
 
@@ -105,7 +104,7 @@ def plan_audience(
     """
     store, ledger, destination = _open(settings, audience, destination_name, credentials)
     ledger.check_account(destination.account)
-    snapshot = _newest(store)
+    snapshot = publishing.newest(store)
     if begun := ledger.unfinished():
         return _plan_summary(ledger, load_plan(ledger, begun), written=True, resumed=True)
     caller = Caller(patience or Patience())
@@ -173,7 +172,7 @@ def send_plan(
             ledger,
             destination,
             plan,
-            _newest(store),
+            publishing.newest(store),
             statuses_path(destination),
             Caller(patience or Patience()),
         )
@@ -233,13 +232,6 @@ def _open(
     audience.target(name)
     store = Store(settings.store)
     return store, Ledger(store, name, audience.name), open_destination(name, credentials)
-
-
-def _newest(store: Store) -> Snapshot:
-    snapshot = publishing.current(store)
-    if snapshot is None:
-        raise Stop("nothing has been published yet: run `regulars build` and `regulars publish`")
-    return snapshot
 
 
 def _plan_summary(ledger: Ledger, plan: Plan, *, written: bool, resumed: bool) -> PlanSummary:

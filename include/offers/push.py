@@ -21,11 +21,11 @@ from typing import Any
 import duckdb
 
 from include.connections import Credentials, read_connection
-from include.errors import BadInput, Stop
+from include.errors import BadInput
 from include.offers.base import Discount, OfferShop
 from include.offers.shopify import Shopify
 from include.offers.woocommerce import WooCommerce
-from include.publishing import Snapshot, current
+from include.publishing import Snapshot, newest
 from include.settings import Settings
 from include.sources.base import Source
 from include.sources.declarations import load_sources
@@ -65,10 +65,7 @@ def push_offers(
     what a shop raises; what was answered until then is recorded.
     """
     store = Store(settings.store)
-    snapshot = current(store)
-    if snapshot is None:
-        raise Stop("nothing is published yet: run `regulars build` and `regulars publish`")
-    issued = _issued(snapshot)
+    issued = _issued(newest(store))
     if not issued and only is None:
         return []
     pushes: list[Push] = []

@@ -32,8 +32,9 @@ def audience_gate(day: str) -> str:
 
 
 def publish(day: str, dag_run: Any, outlet_events: Any) -> str:
-    """Publish what was built, and start a sync of every audience that goes
-    somewhere; returns the snapshot's id.
+    """Publish what was built, and start a sync of every audience that goes somewhere.
+
+    Returns the snapshot's id.
 
     Skips, so that nothing is published nor sent, when the run rebuilds history: a backfill, or a
     day before the one that is published.

@@ -19,20 +19,7 @@ held_out as (
 
 shares as (
 
-    {%- for audience in var('audiences') if audience.holdout_percent %}
-
-    select
-        '{{ audience.name }}' as audience,
-        {{ audience.holdout_percent }} as holdout_percent
-
-    union all
-
-    {%- endfor %}
-
-    select
-        cast(null as varchar) as audience,
-        cast(null as integer) as holdout_percent
-    where false
+    {{ holdout_shares() }}
 
 ),
 
