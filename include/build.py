@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from datetime import date
 
-from dbt.cli.main import dbtRunner
 from dbt_common.events.base_types import EventMsg
 
+from include import dbt_runner
 from include.dbt import BUILD, dbt_environment, dbt_vars, require_secret
 from include.errors import Stop
 from include.settings import Settings
@@ -31,7 +30,5 @@ def build(settings: Settings, as_of: date, tell: Callable[[str, str], None]) -> 
 
     require_secret()
     os.environ.update(dbt_environment(settings))
-    arguments = [*BUILD, "--vars", json.dumps(dbt_vars(as_of))]
-    outcome = dbtRunner(callbacks=[listen]).invoke(arguments)
-    if not outcome.success:
+    if not dbt_runner.run(BUILD, dbt_vars(as_of), [listen]).success:
         raise Stop(f"dbt build failed for {as_of}; its output says where")

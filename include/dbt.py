@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -74,22 +74,26 @@ def target_path(settings: Settings) -> Path:
     return settings.home.absolute() / "dbt/target"
 
 
-def run_dbt(settings: Settings, arguments: Sequence[str], as_of: date | None = None) -> None:
+def run_dbt(
+    settings: Settings,
+    arguments: Sequence[str],
+    as_of: date | None = None,
+    variables: Mapping[str, Any] | None = None,
+) -> None:
     """Run one dbt command in a process of its own, its output going through to the terminal.
 
-    A process of its own, because dbt keeps the warehouse open for as long as it lives.
-    Raises `Stop` when dbt fails; its own output, above, says at which model.
+    A process of its own, because dbt keeps the warehouse open for as long as it lives. `variables`
+    stand above those that every run gets. Raises `Stop` when dbt fails; its own output, above, says
+    at which model.
     """
-    if arguments and arguments[0] in BUILDING:
+    if BUILDING.intersection(arguments):
         require_secret()
-    variables = json.dumps(dbt_vars(as_of or settings.day()))
-    command = [str(Path(sys.executable).with_name("dbt")), *arguments]
-    if arguments and arguments[0] not in {"clean", "debug", "deps"}:
-        command += ["--vars", variables]
+    given = json.dumps(dbt_vars(as_of or settings.day()) | dict(variables or {}))
+    command = [sys.executable, "-m", "include.dbt_runner", *arguments, "--vars", given]
     settings.home.mkdir(parents=True, exist_ok=True)
     finished = subprocess.run(command, env=os.environ | dbt_environment(settings), check=False)
     if finished.returncode != 0:
-        raise Stop(f"dbt {arguments[0] if arguments else ''} failed; its output says where")
+        raise Stop(f"dbt {' '.join(arguments[:1])} failed; its output says where")
 
 
 def run_metricflow(settings: Settings, arguments: Sequence[str]) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -13,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from include.dbt import dbt_environment, dbt_vars
+from include.dbt import BUILD, run_dbt
 from include.settings import PROJECT, Settings
 from include.sources.documents import ORDER
 
@@ -82,13 +79,7 @@ class Shop:
 
     def build(self, *arguments: str, as_of: date = AS_OF, **variables: Any) -> None:
         """`dbt build` without the unit tests, which have a run of their own."""
-        command = ["build", "--exclude-resource-type", "unit_test", *arguments]
-        command += ["--vars", json.dumps(dbt_vars(as_of) | variables)]
-        subprocess.run(
-            [Path(sys.executable).with_name("dbt"), "--quiet", *command],
-            env=os.environ | dbt_environment(self.settings),
-            check=True,
-        )
+        run_dbt(self.settings, ["--quiet", *BUILD, *arguments], as_of, variables)
 
     def read(self, query: str) -> list[tuple[Any, ...]]:
         """The rows a query finds."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from subprocess import CalledProcessError
+from include.errors import Stop
 
 import pytest
 
@@ -154,7 +154,7 @@ def test_two_currencies_are_never_added_and_each_is_converted_at_its_day(tmp_pat
         ]
     )
     shop.write(RATES)
-    with pytest.raises(CalledProcessError):
+    with pytest.raises(Stop):
         shop.build("--select", "+orders_share_one_currency")
     shop.build(reporting_currency="EUR")
     assert shop.read(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from subprocess import CalledProcessError
+from include.errors import Stop
 from typing import Any
 
 import pytest
@@ -133,7 +133,7 @@ WHOLE = {"segment": "all", "r": [1, 5], "fm": [1, 5]}
     ],
 )
 def test_a_grid_that_is_no_partition_is_refused_with_the_cell(tmp_path, capfd, grid, complaint):
-    with pytest.raises(CalledProcessError):
+    with pytest.raises(Stop):
         Shop(tmp_path).build(
             "--select", "int_customer_scores", rfm_grid="own", rfm_grids={"own": grid}
         )
