@@ -85,7 +85,7 @@ def _airflow(home: Path, url: str, port: int) -> dict[str, str]:
             "MIN_FILE_PROCESS_INTERVAL": 60,
         },
         "SCHEDULER": {
-            "SCHEDULER_IDLE_SLEEP_TIME": 0.2,
+            "SCHEDULER_IDLE_SLEEP_TIME": 0.5,
             # What a killed stack was at is taken up within a minute, not within ten.
             "ORPHANED_TASKS_CHECK_INTERVAL": 10,
         },

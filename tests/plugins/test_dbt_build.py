@@ -43,7 +43,7 @@ def watch(monkeypatch):
         monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", answers.get_task_states)
         monkeypatch.setattr(XCom, "get_one", answers.get_one)
         monkeypatch.setattr(dbt_build, "_looks", dbt_build._Looks())
-        monkeypatch.setattr(dbt_build, "POLL_SECONDS", 0.0)
+        monkeypatch.setattr(dbt_build, "POLL_SECONDS", 0.01)
         task = DbtModel(task_id="m", unique_id="model.regulars.m", build_task_id=BUILD)
         trigger = ModelTrigger(**task.start_trigger_args.trigger_kwargs)
         trigger.task_instance = SimpleNamespace(dag_id="build_audiences", run_id="r", task_id="m")
