@@ -8,13 +8,16 @@ costs no process of its own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import date
 from typing import Any
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseHook, BaseOperator
+from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import (
@@ -26,13 +29,15 @@ from airflow.triggers.base import (
 )
 from asgiref.sync import sync_to_async
 
+from include.connections import PREFIX
+from include.dbt import SECRET_CONNECTION
 from include.settings import load_settings
 
 STATES = "states"
 """The XCom of the build: the state of every model that is done, by dbt's unique id."""
 STARTED = {"running", "success", "failed"}
 ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
-# Models that end together cost Airflow less: it reads the DAG's file anew for those that have ended.
+# Airflow reads the DAG's file anew for the models that have ended: once for those ending together.
 POLL_SECONDS = 5.0
 
 
@@ -61,7 +66,18 @@ class DbtBuild(BaseOperator):
                 states[model] = state
                 context["ti"].xcom_push(STATES, states)
 
+        hand_over(SECRET_CONNECTION)
         build(load_settings(), date.fromisoformat(self.day), tell)
+
+
+def hand_over(connection: str) -> None:
+    """Put a connection that Airflow keeps in its own store, if it has it, where `include` looks.
+
+    It goes into the environment of this process, which is the task's own.
+    """
+    variable = f"{PREFIX}{connection.upper()}"
+    with contextlib.suppress(AirflowNotFoundException):
+        os.environ.setdefault(variable, BaseHook.get_connection(connection).as_json())
 
 
 class DbtModel(BaseOperator):

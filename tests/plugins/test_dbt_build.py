@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -79,3 +83,26 @@ def test_what_a_first_try_said_is_not_believed_before_the_second_has_begun(watch
     old = {"model.regulars.m": "error"}
     again = [(None, old), ("scheduled", old), ("up_for_retry", old), ("running", {})]
     assert type(watch(*again, ("running", {"model.regulars.m": "success"}))) is TaskSuccessEvent
+
+
+HAND_OVER = """
+import sys
+from include.connections import has_connection, read_connection
+from regulars_airflow.dbt_build import hand_over
+
+hand_over("offers_default")
+hand_over("nobody_default")
+assert read_connection("offers_default").password == sys.argv[1]
+assert not has_connection("nobody_default")
+"""
+
+
+def test_the_secret_of_offers_is_found_where_airflow_keeps_it(tmp_path):
+    secret = "0123456789abcdef0123456789abcdef"
+    kept = tmp_path / "connections.json"
+    kept.write_text(json.dumps({"offers_default": {"conn_type": "generic", "password": secret}}))
+    backend = {
+        "AIRFLOW__SECRETS__BACKEND": "airflow.secrets.local_filesystem.LocalFilesystemBackend",
+        "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps({"connections_file_path": str(kept)}),
+    }
+    subprocess.run([sys.executable, "-c", HAND_OVER, secret], env=os.environ | backend, check=True)
