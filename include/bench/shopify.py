@@ -74,6 +74,7 @@ orders as (
                     'parentTransaction': null::varchar
                 }
             ],
+            'fulfillments': [{'status': 'SUCCESS', 'deliveredAt': updated_at}],
             'refunds': []::varchar[]
         }::json::varchar as text
     from (

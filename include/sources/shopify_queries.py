@@ -37,6 +37,7 @@ transactions {{
     amountSet {{ shopMoney {{ amount currencyCode }} }}
     parentTransaction {{ id }}
 }}
+fulfillments {{ status deliveredAt }}
 """
 
 _REFUNDED_LINE = f"lineItem {{ id }} quantity subtotalSet {_MONEY} totalTaxSet {_MONEY}"

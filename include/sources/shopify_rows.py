@@ -94,6 +94,7 @@ _ORDER: dict[str, Shape] = {
             "parentTransaction": _ID,
         }
     ],
+    "fulfillments": [{"status": "VARCHAR", "deliveredAt": "TIMESTAMP"}],
     "refunds": [_REFUND],
 }
 _CUSTOMER: dict[str, Shape] = {
@@ -378,6 +379,14 @@ select
     lower(displayFinancialStatus) as payment_status,
     coalesce(test, error(orders.id || ' test')) as is_test,
     cancelledAt as cancelled_at,
+    -- An order of several parcels is delivered with the last one, once none is on its way.
+    case
+        when len(list_filter(
+            coalesce(fulfillments, error(orders.id || ' fulfillments')),
+            lambda item: item.status in ('OPEN', 'PENDING', 'SUCCESS') and item.deliveredAt is null
+        )) = 0
+            then list_max(list_transform(fulfillments, lambda item: item.deliveredAt))
+    end as delivered_at,
     null::timestamp as deleted_at,
     totalShippingPriceSet.shopMoney.amount as shipping_amount,
     totalTaxSet.shopMoney.amount as tax_amount,

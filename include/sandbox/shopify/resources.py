@@ -10,7 +10,15 @@ from decimal import Decimal
 from typing import Any
 from zlib import crc32
 
-from include.sandbox.shopify.world import Customer, Line, Order, Product, Refund, Transaction
+from include.sandbox.shopify.world import (
+    Customer,
+    Line,
+    Order,
+    Parcel,
+    Product,
+    Refund,
+    Transaction,
+)
 
 CENT = Decimal("0.01")
 
@@ -132,6 +140,7 @@ def order_resource(order: Order, updated_at: str, shop_currency: str) -> dict[st
         "lineItems": [line_resource(order, line, currency) for line in order.lines],
         "refunds": refunds,
         "transactions": list(transactions.values()),
+        "fulfillments": [parcel_resource(parcel) for parcel in order.parcels],
         "originalTotalPriceSet": bag(original_total(order), currency),
         "totalPriceSet": bag(sums["total"], currency),
         "currentTotalPriceSet": bag(sums["total"] - back, currency),
@@ -153,6 +162,17 @@ def address(number: int, person: Order | Customer) -> dict[str, Any] | None:
         "firstName": person.first_name,
         "lastName": person.last_name,
         "countryCodeV2": person.country,
+    }
+
+
+def parcel_resource(parcel: Parcel) -> dict[str, Any]:
+    """A shipment of an order."""
+    return {
+        "id": gid("Fulfillment", parcel.id),
+        "createdAt": parcel.created_at,
+        "updatedAt": parcel.delivered_at or parcel.created_at,
+        "status": parcel.status,
+        "deliveredAt": parcel.delivered_at,
     }
 
 

@@ -21,6 +21,7 @@ from include.sandbox.shopify.world import (
     Edit,
     Instant,
     Order,
+    Parcel,
     Refund,
     Transaction,
 )
@@ -115,6 +116,12 @@ def create_world(truth: Truth) -> APIRouter:
     async def transact(number: int, item: Transaction, at: Instant | None = None) -> Json:
         order = order_of(number)
         return changed(order, at, transactions=[*order.transactions, item])
+
+    @router.post("/orders/{number}/ship")
+    async def ship(number: int, parcel: Parcel, at: Instant | None = None) -> Json:
+        order = order_of(number)
+        others = [one for one in order.parcels if one.id != parcel.id]
+        return changed(order, at, parcels=[*others, parcel])
 
     @router.post("/orders/{number}/cancel")
     async def cancel(number: int, at: Instant | None = None) -> Json:

@@ -68,6 +68,15 @@ class Transaction(Document):
     parent_id: int | None = None
 
 
+class Parcel(Document):
+    """A shipment of an order's lines; delivered_at once the carrier says so."""
+
+    id: int
+    created_at: Instant
+    status: str = "SUCCESS"
+    delivered_at: Instant | None = None
+
+
 class Order(Document):
     """An order. financial_status: only to say another one than the transactions give."""
 
@@ -93,6 +102,7 @@ class Order(Document):
     lines: list[Line] = []
     refunds: list[Refund] = []
     transactions: list[Transaction] = []
+    parcels: list[Parcel] = []
 
 
 class Customer(Document):

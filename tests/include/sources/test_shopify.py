@@ -240,6 +240,27 @@ class TestOrders:
             ("sale", "failure", None),
         ]
 
+    @pytest.mark.parametrize("bulk", ["never", "always"])
+    def test_an_order_is_delivered_with_its_last_parcel_once_none_is_on_its_way(
+        self, shop, load, bulk
+    ):
+        first = {"id": 1, "created_at": DAY.format(3), "delivered_at": DAY.format(4)}
+        second = {"id": 2, "created_at": DAY.format(4)}
+        lost = {"id": 3, "created_at": DAY.format(4), "status": "CANCELLED"}
+        came = second | {"delivered_at": DAY.format(5)}
+        shop.put("orders", 1, order(1), DAY.format(3))
+        shop.put("orders", 2, order(2, parcels=[first, second]), DAY.format(3))
+        shop.put("orders", 3, order(3, parcels=[first, lost]), DAY.format(3))
+        shop.put("orders", 4, order(4, parcels=[first]), DAY.format(3))
+        shop.act(4, "ship", DAY.format(5), **came)
+        found = {row["order_id"]: row["delivered_at"] for row in load(bulk=bulk)}
+        assert found == {
+            "shop:1": None,
+            "shop:2": None,
+            "shop:3": datetime(2026, 3, 4, 10),
+            "shop:4": datetime(2026, 3, 5, 10),
+        }
+
     def test_units_that_an_edit_took_off_were_never_ordered_and_returned_ones_were(
         self, shop, load
     ):

@@ -144,6 +144,14 @@ class History(RuleBasedStateMachine):
         self.act(f"orders/{identity}/edit", {"remove": {str(line): units}, "add": added})
 
     @precondition(lambda self: self.orders)
+    @rule(place=number, parcel=st.integers(1, 2), has_come=st.booleans())
+    def a_parcel_is_sent_or_comes(self, place: int, parcel: int, has_come: bool) -> None:
+        identity = self.chosen(place)
+        sent = {"id": 10 * identity + parcel, "created_at": self.at(START)}
+        come = {"delivered_at": self.at(self.now)} if has_come else {}
+        self.act(f"orders/{identity}/ship", sent | come)
+
+    @precondition(lambda self: self.orders)
     @rule(place=number)
     def an_order_is_cancelled(self, place: int) -> None:
         self.act(f"orders/{self.chosen(place)}/cancel")
