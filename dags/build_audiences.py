@@ -6,9 +6,9 @@ whenever `raw_orders` is new.
 What has landed is judged first; dbt builds the models and tests their data: all in the one task
 `dbt_build`, beside which each model has a task that shows its state. To build again, clear
 `dbt_build` and what follows it. What was built is judged again; only then the snapshot appears in
-one step for analysts and for `sync_audiences`, which gets a run per audience; the codes of offers
-go to the shops. A rebuild of history (a backfill, or a day before the one that is published) is
-neither published nor sent.
+one step for analysts and for `sync_audiences`, which gets a run per audience: one with an offer
+when the shops have its codes. A rebuild of history (a backfill, or a day before the one that is
+published) is neither published nor sent.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ def build_audiences():
 
         return building.publish(day, dag_run, outlet_events)
 
-    @task
-    def push_offers() -> list[dict]:
+    @task(outlets=[AUDIENCES])
+    def push_offers(outlet_events=None) -> list[dict]:
         from regulars_airflow import building
 
-        return building.push_offers()
+        return building.push_offers(outlet_events)
 
     models, dbt_build = dbt_models(AS_OF)
     raw_gate(AS_OF) >> models

@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include import publishing
-from include.activation.audiences import load_audiences, switched_on
+from include.activation.audiences import load_audiences
 from include.offers import push
 from include.quality import gate
 from include.settings import load_settings
@@ -34,7 +34,7 @@ def audience_gate(day: str) -> str:
 def publish(day: str, dag_run: Any, outlet_events: Any) -> str:
     """Publish what was built, and start a sync of every audience that goes somewhere.
 
-    Returns the snapshot's id.
+    Those with an offer wait until the shops know its codes. Returns the snapshot's id.
 
     Skips, so that nothing is published nor sent, when the run rebuilds history: a backfill, or a
     day before the one that is published.
@@ -45,12 +45,27 @@ def publish(day: str, dag_run: Any, outlet_events: Any) -> str:
     if dag_run.run_type == "backfill" or (newest and as_of < newest.as_of):
         raise AirflowSkipException(f"{day} is history; published is {newest and newest.as_of}")
     snapshot = publishing.publish(settings, as_of)
-    outlet_events[AUDIENCES].add_partitions(switched_on())
+    outlet_events[AUDIENCES].add_partitions(_going(with_offer=False))
     return snapshot.snapshot_id
 
 
-def push_offers() -> list[dict[str, Any]]:
-    """Push the codes of the published offers to the shops; returns counts, never a code."""
+def push_offers(outlet_events: Any) -> list[dict[str, Any]]:
+    """Push the codes of the published offers to the shops, and start the syncs that wait for that.
+
+    Returns counts, never a code. Skips if no audience that goes somewhere has an offer.
+    """
+    waiting = _going(with_offer=True)
+    if not waiting:
+        raise AirflowSkipException("no audience that goes somewhere has an offer")
+    pushed = push.push_offers(load_settings(), credentials=source_credentials)
+    outlet_events[AUDIENCES].add_partitions(waiting)
+    return [asdict(one) for one in pushed]
+
+
+def _going(*, with_offer: bool) -> list[str]:
+    """The audiences that go somewhere, with or without an offer."""
     return [
-        asdict(one) for one in push.push_offers(load_settings(), credentials=source_credentials)
+        name
+        for name, audience in load_audiences().items()
+        if audience.is_switched_on and (audience.offer is not None) == with_offer
     ]
