@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +15,6 @@ from tenacity import (
     retry_if_exception_type,
     stop_after_attempt,
     stop_after_delay,
-    wait_random_exponential,
 )
 
 from include.errors import Retry, Stop
@@ -44,7 +44,6 @@ class Caller:
         self._not_before = 0.0
         self._lock = threading.Lock()
         self._abandoned = threading.Event()
-        self._wait = wait_random_exponential(patience.first_wait, patience.longest_wait)
         self._out_of_time = stop_after_attempt(patience.attempts) | stop_after_delay(
             patience.deadline
         )
@@ -53,6 +52,7 @@ class Caller:
         """The function's result, and how many attempts it took.
 
         Raises the last `Retry` when patience is at an end, at once if it asks for a longer wait.
+        Whatever it raises, no further call is made: the next thread's would do harm or be in vain.
         """
         retrying = Retrying(
             retry=retry_if_exception_type(Retry),
@@ -61,10 +61,14 @@ class Caller:
             sleep=self._pause,
             reraise=True,
         )
-        for attempt in retrying:
-            with attempt:
-                self._pause(0)
-                return function(), attempt.retry_state.attempt_number
+        try:
+            for attempt in retrying:
+                with attempt:
+                    self._pause(0)
+                    return function(), attempt.retry_state.attempt_number
+        except BaseException:
+            self.abandon()
+            raise
         raise AssertionError("tenacity either returns or raises")
 
     def abandon(self) -> None:
@@ -72,7 +76,13 @@ class Caller:
         self._abandoned.set()
 
     def _seconds(self, state: RetryCallState) -> float:
-        return max(self._wait(state), self._asked(state))
+        """At least the first wait, twice as long each time; what is asked for is never undercut.
+
+        The random part keeps those whom one limit has hit from coming back all at once.
+        """
+        first, longest = self._patience.first_wait, self._patience.longest_wait
+        backoff = min(longest, first * 2.0 ** (state.attempt_number - 1))
+        return max(first, random.uniform(0, backoff), self._asked(state)) + random.uniform(0, first)
 
     def _is_over(self, state: RetryCallState) -> bool:
         return self._asked(state) > self._patience.longest_wait or self._out_of_time(state)

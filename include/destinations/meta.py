@@ -31,6 +31,7 @@ from include.destinations.base import (
     SessionOver,
 )
 from include.errors import BadInput, Reauthorise, RegularsError, Retry, Stop
+from include.retry_after import retry_after
 
 SCHEMA = ("EMAIL", "PHONE")
 SEPARATOR = ":"
@@ -254,7 +255,9 @@ class Meta(Destination):
         body = answer.json()
         # The client takes an error page for a success, whatever its status.
         if answer.status() >= 400 or not isinstance(body, dict):
-            raise Retry(f"Meta's answer is not JSON ({answer.status()})")
+            raise Retry(
+                f"Meta's answer is not JSON ({answer.status()})", _seconds(answer.headers())
+            )
         return body
 
 
@@ -303,13 +306,14 @@ def _failure(error: FacebookRequestError) -> RegularsError:
     if code in REFUSED or status == 401:
         return Reauthorise(f"Meta refuses the access token or a permission ({numbers})")
     if code is None or status >= 500:
-        return Retry(f"Meta failed ({status})")
+        return Retry(f"Meta failed ({status})", _seconds(error.http_headers()))
     return Stop(f"Meta refuses the call ({status}, code {numbers})")
 
 
 def _seconds(headers: Mapping[str, str] | None) -> float | None:
-    """How long the account is limited, from the business use case header's minutes."""
+    """How long to wait: the business use case header's minutes, else Retry-After."""
     lowered = {name.lower(): value for name, value in (headers or {}).items()}
+    asked = retry_after(lowered)
     try:
         usage = json.loads(lowered.get("x-business-use-case-usage", "{}"))
         minutes = [
@@ -318,5 +322,5 @@ def _seconds(headers: Mapping[str, str] | None) -> float | None:
             for entry in entries
         ]
     except (AttributeError, TypeError, ValueError):
-        return None
-    return max(minutes, default=0) * 60.0 or None
+        return asked
+    return max(minutes, default=0) * 60.0 or asked
