@@ -17,7 +17,7 @@ from tenacity import (
     stop_after_delay,
 )
 
-from include.errors import Retry, Stop
+from include.errors import Retry
 
 Result = TypeVar("Result")
 
@@ -32,10 +32,6 @@ class Patience:
     deadline: float = 900
 
 
-class Abandoned(Stop):
-    """Another call has failed for good, so that this one was not made."""
-
-
 class Caller:
     """Makes calls from several threads, and lets all of them wait while the destination is busy."""
 
@@ -44,6 +40,7 @@ class Caller:
         self._not_before = 0.0
         self._lock = threading.Lock()
         self._abandoned = threading.Event()
+        self._cause: BaseException | None = None
         self._out_of_time = stop_after_attempt(patience.attempts) | stop_after_delay(
             patience.deadline
         )
@@ -52,7 +49,8 @@ class Caller:
         """The function's result, and how many attempts it took.
 
         Raises the last `Retry` when patience is at an end, at once if it asks for a longer wait.
-        Whatever it raises, no further call is made: the next thread's would do harm or be in vain.
+        Whatever it raises, no further call is made, and every thread raises the same: the next
+        call would do harm or be in vain.
         """
         retrying = Retrying(
             retry=retry_if_exception_type(Retry),
@@ -66,13 +64,15 @@ class Caller:
                 with attempt:
                     self._pause(0)
                     return function(), attempt.retry_state.attempt_number
-        except BaseException:
-            self.abandon()
+        except BaseException as error:
+            self.abandon(error)
             raise
         raise AssertionError("tenacity either returns or raises")
 
-    def abandon(self) -> None:
-        """End every pause, and refuse further calls."""
+    def abandon(self, cause: BaseException) -> None:
+        """End every pause, and refuse further calls for that reason; the first one counts."""
+        with self._lock:
+            self._cause = self._cause or cause
         self._abandoned.set()
 
     def _seconds(self, state: RetryCallState) -> float:
@@ -99,5 +99,5 @@ class Caller:
         while (left := self._not_before - time.monotonic()) > 0:
             if self._abandoned.wait(left):
                 break
-        if self._abandoned.is_set():
-            raise Abandoned("another call has failed for good")
+        if self._cause:
+            raise self._cause

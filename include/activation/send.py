@@ -131,8 +131,8 @@ class Sender:
                     if operation == "remove":
                         running = _collect(running, all_of_them=True)
                 _collect(running, all_of_them=True)
-            except BaseException:
-                self._caller.abandon()
+            except BaseException as error:
+                self._caller.abandon(error)
                 pool.shutdown(cancel_futures=True)
                 raise
 

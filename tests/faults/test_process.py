@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import resource
-import signal
 import stat
-import time
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from include.activation.ledger import Ledger
 from include.errors import RegularsError, Stop
-from include.settings import Settings
 from include.warehouse import visit
-from tests.faults.invariants import AUDIENCE, CANARY, FaultCase
+from tests.faults.invariants import CANARY, FaultCase
 from tests.faults.processes import start
-from tests.include.activation.shop import Shop, long_ago
+from tests.include.activation.shop import long_ago
 
 pytestmark = pytest.mark.usefixtures("small_batches")
 
