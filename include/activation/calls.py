@@ -61,8 +61,8 @@ class Caller:
         )
         try:
             for attempt in retrying:
+                self._pause(0)
                 with attempt:
-                    self._pause(0)
                     return function(), attempt.retry_state.attempt_number
         except BaseException as error:
             self.abandon(error)

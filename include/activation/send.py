@@ -142,6 +142,7 @@ class Sender:
         session: Session | None = None
         attempts = 0
         if parcel.members:
+            self._ledger.check_lease()
             (answer, session), attempts = self._caller.call(partial(self._attempt, parcel))
         rejected = answer.rejections
         receipt = Receipt(

@@ -35,8 +35,7 @@ def carry(case: FaultCase) -> dict[str, Any]:
 def gap_after(case: FaultCase, status: int) -> float:
     """Seconds from the first call that got this status to the next that began."""
     # A batch that is under way may go on from its contacts to their tag; no new one begins.
-    calls = case.calls("lists/regulars" if case.destination == "mailchimp" else "users")
-    calls = [call for call in calls if "segments" not in call["path"]]
+    calls = case.batches()
     [first, *_] = [call for call in calls if call["status"] == status]
     return min(call["at"] for call in calls if call["at"] > first["at"] + 0.02) - first["at"]
 
@@ -128,7 +127,7 @@ def test_case_10_a_revoked_token_stops_at_once_and_the_run_goes_on_with_a_new_on
         case.sandbox.fault(**carry(case), nth=5, times=None, action="status", status=401)
     with pytest.raises(Reauthorise):
         case.sync()
-    refused = [call for call in case.calls() if call["fault"]]
+    refused = [call for call in case.writes() if call["fault"]]
     connections = {"mailchimp": 10, "meta": 1}[case.destination]
     assert len(refused) <= connections
     case.check()
@@ -232,7 +231,7 @@ def test_case_01_a_limit_with_retry_after_is_waited_for_in_either_form(case: Fau
     if form == "seconds":
         assert gap_after(case, 429) >= 0.95
     else:
-        [limited] = [call["at"] for call in case.calls() if call["status"] == 429]
+        [limited] = [call["at"] for call in case.writes() if call["status"] == 429]
         resumed = limited + gap_after(case, 429)
         assert resumed >= moment.replace(microsecond=0).timestamp() - SERVER_CLOCK_SECONDS
     case.check()
