@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -17,6 +15,7 @@ from tenacity import (
     stop_after_delay,
 )
 
+from include.activation.turns import Turns
 from include.errors import Retry
 
 Result = TypeVar("Result")
@@ -33,14 +32,11 @@ class Patience:
 
 
 class Caller:
-    """Makes calls from several threads, and lets all of them wait while the destination is busy."""
+    """Makes calls from several threads; all of the account's wait while the destination is busy."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: Patience, turns: Turns) -> None:
         self._patience = patience
-        self._not_before = 0.0
-        self._lock = threading.Lock()
-        self._abandoned = threading.Event()
-        self._cause: BaseException | None = None
+        self._turns = turns
         self._out_of_time = stop_after_attempt(patience.attempts) | stop_after_delay(
             patience.deadline
         )
@@ -61,7 +57,7 @@ class Caller:
         )
         try:
             for attempt in retrying:
-                self._pause(0)
+                self._turns.wait()
                 with attempt:
                     return function(), attempt.retry_state.attempt_number
         except BaseException as error:
@@ -71,9 +67,7 @@ class Caller:
 
     def abandon(self, cause: BaseException) -> None:
         """End every pause, and refuse further calls for that reason; the first one counts."""
-        with self._lock:
-            self._cause = self._cause or cause
-        self._abandoned.set()
+        self._turns.abandon(cause)
 
     def _seconds(self, state: RetryCallState) -> float:
         """At least the first wait, twice as long each time; what is asked for is never undercut.
@@ -93,11 +87,5 @@ class Caller:
         return (error.after_seconds or 0) if isinstance(error, Retry) else 0
 
     def _pause(self, seconds: float) -> None:
-        """Hold everybody up for that long, and wait until nobody is held up any more."""
-        with self._lock:
-            self._not_before = max(self._not_before, time.monotonic() + seconds)
-        while (left := self._not_before - time.monotonic()) > 0:
-            if self._abandoned.wait(left):
-                break
-        if self._cause:
-            raise self._cause
+        self._turns.hold_up(seconds)
+        self._turns.wait()

@@ -18,6 +18,7 @@ from include.activation.receipts import acknowledged, read_receipts
 from include.activation.send import send_batches
 from include.activation.state import fold_plan
 from include.activation.statuses import refresh_statuses, statuses_path
+from include.activation.turns import Turns
 from include.activation.workbench import open_workbench
 from include.connections import Credentials
 from include.destinations import Destination, open_destination
@@ -107,7 +108,22 @@ class Work:
     store: Store
     ledger: Ledger
     destination: Destination
+    credentials: Credentials
     patience: Patience
+
+    def caller(self) -> Caller:
+        """For one step: what fails for good ends the calls of this step, not of the next."""
+        turns = Turns(
+            self.settings.home,
+            type(self.destination),
+            self.credentials,
+            # What a call asks for is lengthened by up to a first wait.
+            self.patience.longest_wait + self.patience.first_wait,
+            self.ledger.check_lease,
+        )
+        self.destination.take_turn = turns.take
+        self.destination.hold_up = turns.hold_up
+        return Caller(self.patience, turns)
 
 
 def plan_audience(
@@ -241,7 +257,8 @@ def _work(
     folder = lease_folder(name, audience.name)
     with hold_lease(store, folder, settings.lock_wait_seconds) as lease:
         ledger = Ledger(store, name, audience.name, lease)
-        yield Work(settings, audience, store, ledger, destination, patience or Patience())
+        patience = patience or Patience()
+        yield Work(settings, audience, store, ledger, destination, credentials, patience)
 
 
 def _plan(work: Work) -> PlanSummary:
@@ -250,7 +267,7 @@ def _plan(work: Work) -> PlanSummary:
     snapshot = publishing.newest(work.store)
     if begun := ledger.unfinished():
         return _plan_summary(ledger, load_plan(ledger, begun), written=True, resumed=True)
-    caller = Caller(work.patience)
+    caller = work.caller()
     with open_workbench(work.settings, work.store) as bench:
         statuses = refresh_statuses(bench, destination, caller)
         plan, written = make_plan(bench, ledger, destination, work.audience, snapshot, statuses)
@@ -269,7 +286,7 @@ def _send(work: Work, plan_id: str) -> SyncSummary:
             plan,
             publishing.newest(work.store),
             statuses_path(work.destination),
-            Caller(work.patience),
+            work.caller(),
         )
     return _sync_summary(work.ledger, plan, time.monotonic() - began)
 

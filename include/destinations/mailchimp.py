@@ -75,11 +75,12 @@ class Missing(Stop):
 class _OpenConnections:
     """Connections that stay open: the official client opens a new one for every call."""
 
-    def __init__(self, key: str, connections: int) -> None:
+    def __init__(self, destination: Destination, key: str) -> None:
+        self._destination = destination
         self._session = requests.Session()
         self._session.auth = ("user", key)
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=connections))
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=destination.connections))
 
     def request(
         self,
@@ -93,15 +94,16 @@ class _OpenConnections:
 
         Raises `Retry` where the answer says when to come back: the client drops the headers.
         """
-        answer = self._session.request(
-            method,
-            url,
-            params=query_params,
-            data=None if body is None else msgspec.json.encode(body),
-            headers=headers,
-            timeout=TIMEOUT_SECONDS,
-            allow_redirects=False,
-        )
+        with self._destination.take_turn():
+            answer = self._session.request(
+                method,
+                url,
+                params=query_params,
+                data=None if body is None else msgspec.json.encode(body),
+                headers=headers,
+                timeout=TIMEOUT_SECONDS,
+                allow_redirects=False,
+            )
         seconds = retry_after(answer.headers)
         if answer.status_code in BUSY and seconds is not None:
             raise _busy(answer.status_code, seconds)
@@ -144,7 +146,7 @@ class Mailchimp(Destination):
         # The client replaces the word "server" anywhere in an address, a list's id too.
         client = ApiClient({"api_key": key, "server": ""})
         client.host = f"{url.removesuffix('/3.0')}/3.0"
-        client.request = _OpenConnections(key, self.connections).request
+        client.request = _OpenConnections(self, key).request
         self._lists = ListsApi(client)
         self._ping = PingApi(client)
 
@@ -431,7 +433,7 @@ def _busy(status: int, seconds: float | None = None) -> Retry:
 def _failure(status: int | None, body: object) -> RegularsError:
     """The error for a failed call, by status and title; no text of the vendor's is kept."""
     if status is None:
-        if isinstance(body, Retry):
+        if isinstance(body, RegularsError):
             return body
         if isinstance(body, requests.RequestException):
             return Retry(f"Mailchimp could not be reached ({type(body).__name__})")

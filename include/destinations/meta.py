@@ -244,7 +244,8 @@ class Meta(Destination):
     def _call(self, verb: str, *path: str, **parameters: Any) -> dict[str, Any]:
         """Call the Graph API; only a JSON object without an error is an answer."""
         try:
-            answer = self._api.call(verb, path, params=parameters)
+            with self.take_turn():
+                answer = self._api.call(verb, path, params=parameters)
         except FacebookRequestError as error:
             raise _failure(error) from None
         except requests.RequestException as error:
@@ -258,6 +259,8 @@ class Meta(Destination):
             raise Retry(
                 f"Meta's answer is not JSON ({answer.status()})", _seconds(answer.headers())
             )
+        if seconds := _regained_after(answer.headers()):
+            self.hold_up(seconds)
         return body
 
 
@@ -311,9 +314,13 @@ def _failure(error: FacebookRequestError) -> RegularsError:
 
 
 def _seconds(headers: Mapping[str, str] | None) -> float | None:
-    """How long to wait: the business use case header's minutes, else Retry-After."""
-    lowered = {name.lower(): value for name, value in (headers or {}).items()}
-    asked = retry_after(lowered)
+    """How long to wait: until the account is let in again, else Retry-After."""
+    return _regained_after(headers or {}) or retry_after(headers or {})
+
+
+def _regained_after(headers: Mapping[str, str]) -> float | None:
+    """How long the account is limited, from the business use case header's minutes."""
+    lowered = {name.lower(): value for name, value in headers.items()}
     try:
         usage = json.loads(lowered.get("x-business-use-case-usage", "{}"))
         minutes = [
@@ -322,5 +329,5 @@ def _seconds(headers: Mapping[str, str] | None) -> float | None:
             for entry in entries
         ]
     except (AttributeError, TypeError, ValueError):
-        return asked
-    return max(minutes, default=0) * 60.0 or asked
+        return None
+    return max(minutes, default=0) * 60.0 or None

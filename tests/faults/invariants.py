@@ -32,6 +32,7 @@ CANARY = Person(
 SECRET = "5ec2e7c0ffee5ec2e7c0ffee"
 PLANTED = ("coal.mine", "canaria", "coalmine", "4155552671", SECRET)
 AUDIENCE = "lapsed_vips"
+KEEP_CONTACTS = ("store/published/", f"store/{WORKSPACE}")
 
 
 def identity(person: Person, destination: str) -> str:
@@ -182,9 +183,9 @@ class FaultCase:
         home = Path(self.shop.settings.home)
         for file in home.rglob("*"):
             # Snapshots hold the contacts; what a killed process leaves, the next one removes.
-            folder = file.relative_to(home / "store").parts[0] if "store" in file.parts else ""
-            if file.is_file() and folder != "published" and not folder.startswith(WORKSPACE):
-                texts[str(file.relative_to(home))] = _content(file)
+            place = str(file.relative_to(home))
+            if file.is_file() and not place.startswith(KEEP_CONTACTS):
+                texts[place] = _content(file)
         for place, text in texts.items():
             for planted in PLANTED:
                 assert planted not in text.lower(), f"I4: {planted} stands in {place}"

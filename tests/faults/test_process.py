@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import duckdb
 import pytest
 
-from include.activation import lease
+from include.activation import lease, turns
 from include.activation import sync as activation
 from include.activation.lease import LeaseLost
 from include.errors import RegularsError, Retry, Stop
@@ -33,6 +33,7 @@ pytestmark = pytest.mark.usefixtures("small_batches")
 
 def shorten_leases() -> None:
     lease.LEASE_SECONDS = SHORT_LEASE
+    turns.LONGEST_CALL_SECONDS = SHORT_LEASE
 
 
 def wait_until_sending(case: FaultCase) -> None:
@@ -52,6 +53,7 @@ def test_case_18_a_run_taken_for_dead_that_lives_stops_at_its_next_batch(
     case: FaultCase, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(lease, "LEASE_SECONDS", SHORT_LEASE)
+    monkeypatch.setattr(turns, "LONGEST_CALL_SECONDS", SHORT_LEASE)
     case.publish(range(59))
     case.sandbox.post("/_latency", {"milliseconds": 400})
     zombie = start(case, shorten_leases)
@@ -61,7 +63,7 @@ def test_case_18_a_run_taken_for_dead_that_lives_stops_at_its_next_batch(
 
     case.sync()
     held = case.shop.state(case.destination)
-    sent = len(case.batches())
+    sent = len(case.writes())
     signal.pidfd_send_signal(pidfd, signal.SIGCONT)
     zombie.join()
     os.close(pidfd)
@@ -69,7 +71,7 @@ def test_case_18_a_run_taken_for_dead_that_lives_stops_at_its_next_batch(
     assert zombie.exitcode == EXIT_OF_AN_ERROR
     assert LeaseLost.__name__ in said(case)
     assert "has taken over" in said(case)
-    assert len(case.batches()) == sent
+    assert len(case.writes()) == sent
     assert case.shop.state(case.destination) == held
     case.check()
 
