@@ -6,6 +6,7 @@ workers can read them, and a crash at any instant leaves either the old file or 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -18,8 +19,12 @@ from typing import Any
 
 import fsspec
 
+from include.errors import Stop
+
 PRIVATE = 0o600
 WORKSPACE = ".regulars-"
+# The object stores whose clients create a file on the condition that there is none.
+CREATES_ONCE = frozenset({"s3", "memory"})
 # Between making its folder and locking it a process needs less than this.
 ABANDONED_AFTER_SECONDS = 60
 
@@ -64,6 +69,45 @@ class Store:
             file.write(content)
         self._appear(Path(temporary), target)
 
+    def create(self, path: str, content: bytes) -> bool:
+        """Put the file in place if there is none of that name; whether it was this call that did.
+
+        Of several who try at the same instant exactly one succeeds: a local folder links the whole
+        file to its name, an object store is asked with a condition (S3's `If-None-Match: *`).
+        Raises `Stop` on a store that knows no such condition.
+        """
+        if not self.is_local:
+            return self._create_remotely(path, content)
+        target = Path(self.locate(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".writing-")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(temporary, target)
+        except FileExistsError:
+            return False
+        finally:
+            os.unlink(temporary)
+        return True
+
+    def _create_remotely(self, path: str, content: bytes) -> bool:
+        if not CREATES_ONCE & set(_names(self.filesystem.protocol)):
+            raise Stop(
+                f"a store at {_names(self.filesystem.protocol)[0]}:// cannot keep two runs apart: "
+                f"use a local folder or one of {', '.join(sorted(CREATES_ONCE))}"
+            )
+        try:
+            self.filesystem.pipe_file(self.locate(path), content, mode="create")
+        except OSError as error:
+            if isinstance(error, FileExistsError) or error.errno == errno.EBUSY:
+                # EBUSY: S3's word for two conditional writes at the same instant.
+                return False
+            raise
+        return True
+
     def take(self, file: Path, path: str) -> None:
         """Move a finished local file into the store in one atomic step; the original is gone."""
         if not self.is_local:
@@ -76,6 +120,8 @@ class Store:
 
     def list(self, path: str) -> list[str]:
         """Names directly below a folder, sorted, without unfinished writes; none if missing."""
+        if not self.is_local:
+            self.filesystem.invalidate_cache(self.locate(path))
         if not self.exists(path):
             return []
         entries = self.filesystem.ls(self.locate(path), detail=False)
@@ -116,6 +162,10 @@ class Store:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _names(protocol: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (protocol,) if isinstance(protocol, str) else protocol
 
 
 def _sweep(home: Path) -> None:

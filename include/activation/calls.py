@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,10 +13,10 @@ from tenacity import (
     retry_if_exception_type,
     stop_after_attempt,
     stop_after_delay,
-    wait_random_exponential,
 )
 
-from include.errors import Retry, Stop
+from include.activation.turns import Turns
+from include.errors import Retry
 
 Result = TypeVar("Result")
 
@@ -32,19 +31,12 @@ class Patience:
     deadline: float = 900
 
 
-class Abandoned(Stop):
-    """Another call has failed for good, so that this one was not made."""
-
-
 class Caller:
-    """Makes calls from several threads, and lets all of them wait while the destination is busy."""
+    """Makes calls from several threads; all of the account's wait while the destination is busy."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: Patience, turns: Turns) -> None:
         self._patience = patience
-        self._not_before = 0.0
-        self._lock = threading.Lock()
-        self._abandoned = threading.Event()
-        self._wait = wait_random_exponential(patience.first_wait, patience.longest_wait)
+        self._turns = turns
         self._out_of_time = stop_after_attempt(patience.attempts) | stop_after_delay(
             patience.deadline
         )
@@ -53,6 +45,8 @@ class Caller:
         """The function's result, and how many attempts it took.
 
         Raises the last `Retry` when patience is at an end, at once if it asks for a longer wait.
+        Whatever it raises, no further call is made, and every thread raises the same: the next
+        call would do harm or be in vain.
         """
         retrying = Retrying(
             retry=retry_if_exception_type(Retry),
@@ -61,18 +55,28 @@ class Caller:
             sleep=self._pause,
             reraise=True,
         )
-        for attempt in retrying:
-            with attempt:
-                self._pause(0)
-                return function(), attempt.retry_state.attempt_number
+        try:
+            for attempt in retrying:
+                self._turns.wait()
+                with attempt:
+                    return function(), attempt.retry_state.attempt_number
+        except BaseException as error:
+            self.abandon(error)
+            raise
         raise AssertionError("tenacity either returns or raises")
 
-    def abandon(self) -> None:
-        """End every pause, and refuse further calls."""
-        self._abandoned.set()
+    def abandon(self, cause: BaseException) -> None:
+        """End every pause, and refuse further calls for that reason; the first one counts."""
+        self._turns.abandon(cause)
 
     def _seconds(self, state: RetryCallState) -> float:
-        return max(self._wait(state), self._asked(state))
+        """At least the first wait, twice as long each time; what is asked for is never undercut.
+
+        The random part keeps those whom one limit has hit from coming back all at once.
+        """
+        first, longest = self._patience.first_wait, self._patience.longest_wait
+        backoff = min(longest, first * 2.0 ** (state.attempt_number - 1))
+        return max(first, random.uniform(0, backoff), self._asked(state)) + random.uniform(0, first)
 
     def _is_over(self, state: RetryCallState) -> bool:
         return self._asked(state) > self._patience.longest_wait or self._out_of_time(state)
@@ -83,11 +87,5 @@ class Caller:
         return (error.after_seconds or 0) if isinstance(error, Retry) else 0
 
     def _pause(self, seconds: float) -> None:
-        """Hold everybody up for that long, and wait until nobody is held up any more."""
-        with self._lock:
-            self._not_before = max(self._not_before, time.monotonic() + seconds)
-        while (left := self._not_before - time.monotonic()) > 0:
-            if self._abandoned.wait(left):
-                break
-        if self._abandoned.is_set():
-            raise Abandoned("another call has failed for good")
+        self._turns.hold_up(seconds)
+        self._turns.wait()

@@ -2,6 +2,7 @@
 
 activation/<destination>/<audience>/
     target.json                      which account and which remote audience the state is about
+    lease/<epoch>.json               which run works on it now
     state.parquet                    what the destination holds by our account
     plans/<plan_id>/plan.parquet     what is to change: ids and hashed keys only
     plans/<plan_id>/plan.json        counts, checksum, verdict; written after the Parquet file
@@ -15,8 +16,10 @@ activation/<destination>/<audience>/
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+from include.activation.lease import Lease
 from include.errors import Stop
 from include.store import Store
 
@@ -24,15 +27,21 @@ ROOT = "activation"
 
 
 class Ledger:
-    """The files of one audience at one destination."""
+    """The files of one audience at one destination.
 
-    def __init__(self, store: Store, destination: str, audience: str) -> None:
+    With a lease nothing is written any more once another run has taken over.
+    """
+
+    def __init__(
+        self, store: Store, destination: str, audience: str, lease: Lease | None = None
+    ) -> None:
         self.store = store
         self.destination = destination
         self.audience = audience
         self.folder = f"{ROOT}/{destination}/{audience}"
         self.state = f"{self.folder}/state.parquet"
         self.target = f"{self.folder}/target.json"
+        self._lease = lease
 
     def plan_ids(self) -> list[str]:
         """All plans, oldest first."""
@@ -46,8 +55,14 @@ class Ledger:
         """Whether a plan has come as far as that file."""
         return self.store.exists(self.path(plan_id, name))
 
+    def check_lease(self) -> None:
+        """Raise `LeaseLost` if another run has taken over."""
+        if self._lease:
+            self._lease.check()
+
     def record(self, path: str, content: dict[str, Any]) -> None:
-        """Write a small JSON file."""
+        """Write a small JSON file. Raises `LeaseLost`."""
+        self.check_lease()
         self.store.write(path, json.dumps(content, indent=1).encode())
 
     def recall(self, path: str) -> dict[str, Any] | None:
@@ -93,6 +108,16 @@ class Ledger:
                 f"{known['account']}, but the connection says {account}: put the connection right, "
                 f"or remove {self.folder} to begin anew there"
             )
+
+    def take(self, file: Path, path: str) -> None:
+        """Move a finished local file into its place. Raises `LeaseLost`."""
+        self.check_lease()
+        self.store.take(file, path)
+
+
+def lease_folder(destination: str, audience: str) -> str:
+    """Where the lease of one audience at one destination lies."""
+    return f"{ROOT}/{destination}/{audience}/lease"
 
 
 def ledgers(store: Store) -> list[Ledger]:

@@ -119,7 +119,7 @@ def make_plan(
     plan = _describe(bench, ledger, destination, audience, snapshot, counts, _sha256(file))
     if not counts.keys() & set(OPERATIONS):
         return plan, False
-    ledger.store.take(file, ledger.path(plan.plan_id, "plan.parquet"))
+    ledger.take(file, ledger.path(plan.plan_id, "plan.parquet"))
     ledger.record(ledger.path(plan.plan_id, "plan.json"), asdict(plan))
     return plan, True
 

@@ -36,7 +36,9 @@ from include.destinations.base import (
 )
 from include.publishing import Snapshot
 
-# How many rows of a plan are joined with their contacts at a time; twice as many are in memory.
+# How many rows of a plan are joined with their contacts at a time, which reads all contacts; and
+# how many of those leave DuckDB at a time, of which twice as many are in memory.
+ROWS_JOINED = 120_000
 ROWS_AT_ONCE = 30_000
 ROWS_IN_HAND = 1000
 # How many rows of one batch are looked for one by one when it is refused as a whole; if more are
@@ -131,8 +133,8 @@ class Sender:
                     if operation == "remove":
                         running = _collect(running, all_of_them=True)
                 _collect(running, all_of_them=True)
-            except BaseException:
-                self._caller.abandon()
+            except BaseException as error:
+                self._caller.abandon(error)
                 pool.shutdown(cancel_futures=True)
                 raise
 
@@ -142,6 +144,7 @@ class Sender:
         session: Session | None = None
         attempts = 0
         if parcel.members:
+            self._ledger.check_lease()
             (answer, session), attempts = self._caller.call(partial(self._attempt, parcel))
         rejected = answer.rejections
         receipt = Receipt(
@@ -255,23 +258,28 @@ def _parcels(
         codes = bench.connection.read_parquet(snapshot.path("offer_codes"))
         codes.create_view("offer_codes")
         bench.run("put_codes")
-    at_once = max(1, ROWS_AT_ONCE // destination.batch_size)
     left = [number for number in range(1, plan.batches + 1) if number not in done]
-    slices = [left[first : first + at_once] for first in range(0, len(left), at_once)]
+    tables = _joined(bench, left, destination.batch_size)
     with ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(_joined, bench, slices[0])
-        for following in (*slices[1:], None):
-            table = coming.result()
-            if following:
-                coming = ahead.submit(_joined, bench, following)
+        coming = ahead.submit(next, tables, None)
+        while (table := coming.result()) is not None:
+            coming = ahead.submit(next, tables, None)
             rows = chain.from_iterable(map(_rows, table.to_batches(ROWS_IN_HAND)))
             for number, group in groupby(rows, key=itemgetter(0)):
                 yield _parcel(number, list(group))
 
 
-def _joined(bench: Workbench, batch_numbers: list[int]) -> pa.Table:
-    bench.run("take_due", batch_numbers=batch_numbers)
-    return bench.run("unsent_batches")
+def _joined(bench: Workbench, batch_numbers: list[int], batch_size: int) -> Iterator[pa.Table]:
+    """The rows of batches and what has to be said of them, in slices of whole batches."""
+    for taken in _slices(batch_numbers, ROWS_JOINED // batch_size):
+        bench.run("take_due", batch_numbers=taken)
+        for some in _slices(taken, ROWS_AT_ONCE // batch_size):
+            yield bench.run("unsent_batches", first_batch=some[0], last_batch=some[-1])
+
+
+def _slices(numbers: list[int], length: int) -> Iterator[list[int]]:
+    length = max(1, length)
+    return (numbers[first : first + length] for first in range(0, len(numbers), length))
 
 
 def _rows(block: pa.RecordBatch) -> Iterator[Row]:

@@ -14,9 +14,12 @@ from include.errors import Retry
 def fold_plan(bench: Workbench, ledger: Ledger, plan: Plan) -> None:
     """Bring the state to what the receipts of a completely answered plan say.
 
-    Folding twice gives the same state, so that a crash before `finished.json` does no harm.
+    Folding twice gives the same state, so that a crash before `finished.json` does no harm; what is
+    finished is left alone, because a later plan may have been folded since.
     Raises `Retry` if a batch has no receipt yet.
     """
+    if ledger.has(plan.plan_id, "finished.json"):
+        return
     missing = plan.batches - len(acknowledged(ledger, plan.plan_id))
     if missing:
         raise Retry(f"{missing} batches of plan {plan.plan_id} have no receipt yet: sync again")
@@ -26,7 +29,7 @@ def fold_plan(bench: Workbench, ledger: Ledger, plan: Plan) -> None:
     bench.connection.from_arrow(not_accepted).create("not_accepted")
     bench.run("fold_variables", plan_id=plan.plan_id, started_at=_utc(plan.created_at))
     file = bench.keep(bench.statement("fold_state"), "state.parquet")
-    ledger.store.take(file, ledger.state)
+    ledger.take(file, ledger.state)
     finished_at = datetime.now(UTC).isoformat()
     ledger.record(ledger.path(plan.plan_id, "finished.json"), {"finished_at": finished_at})
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from include import publishing
 from include.activation.audiences import Audience
 from include.activation.calls import Caller, Patience
-from include.activation.ledger import Ledger, ledgers
+from include.activation.lease import hold_lease, lease_holder
+from include.activation.ledger import Ledger, lease_folder, ledgers
 from include.activation.plan import HASH_LENGTH, Plan, load_plan, make_plan
 from include.activation.receipts import acknowledged, read_receipts
 from include.activation.send import send_batches
 from include.activation.state import fold_plan
 from include.activation.statuses import refresh_statuses, statuses_path
+from include.activation.turns import Turns
 from include.activation.workbench import open_workbench
 from include.connections import Credentials
 from include.destinations import Destination, open_destination
@@ -76,7 +80,10 @@ class SyncSummary:
 
 @dataclass(frozen=True, slots=True)
 class AudienceStatus:
-    """Where one audience stands at one destination; `rejected` members were not accepted."""
+    """Where one audience stands at one destination; `rejected` members were not accepted.
+
+    `held_by` is the run that works on it now.
+    """
 
     destination: str
     audience: str
@@ -89,6 +96,34 @@ class AudienceStatus:
     synced_at: str | None
     pending_plan_id: str | None
     pending: str | None
+    held_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One audience at one destination, whose lease this run holds."""
+
+    settings: Settings
+    audience: Audience
+    store: Store
+    ledger: Ledger
+    destination: Destination
+    credentials: Credentials
+    patience: Patience
+
+    def caller(self) -> Caller:
+        """For one step: what fails for good ends the calls of this step, not of the next."""
+        turns = Turns(
+            self.settings.home,
+            type(self.destination),
+            self.credentials,
+            # What a call asks for is lengthened by up to a first wait.
+            self.patience.longest_wait + self.patience.first_wait,
+            self.ledger.check_lease,
+        )
+        self.destination.take_turn = turns.take
+        self.destination.hold_up = turns.hold_up
+        return Caller(self.patience, turns)
 
 
 def plan_audience(
@@ -100,18 +135,11 @@ def plan_audience(
 ) -> PlanSummary:
     """Make the plan for the newest snapshot, or take up the one that was begun before.
 
-    Raises `Stop` without a snapshot, or if it is older than the last one synced.
+    Raises `Stop` without a snapshot, or if it is older than the last one synced; `Retry` while
+    another run works on it.
     """
-    store, ledger, destination = _open(settings, audience, destination_name, credentials)
-    ledger.check_account(destination.account)
-    snapshot = publishing.newest(store)
-    if begun := ledger.unfinished():
-        return _plan_summary(ledger, load_plan(ledger, begun), written=True, resumed=True)
-    caller = Caller(patience or Patience())
-    with open_workbench(settings, store) as bench:
-        statuses = refresh_statuses(bench, destination, caller)
-        plan, written = make_plan(bench, ledger, destination, audience, snapshot, statuses)
-    return _plan_summary(ledger, plan, written=written, resumed=False)
+    with _work(settings, audience, destination_name, credentials, patience) as work:
+        return _plan(work)
 
 
 def approve_plan(settings: Settings, audience: str, destination: str, plan_hash: str) -> None:
@@ -160,31 +188,20 @@ def send_plan(
 ) -> SyncSummary:
     """Send what is left of a plan, whether its guard lets it through or a person has.
 
-    Raises `Retry` if the destination stays busy: the plan is sent on by the next call.
+    Raises `Retry` if the destination stays busy: the plan is sent on by the next call; also while
+    another run works on it.
     """
-    began = time.monotonic()
-    store, ledger, destination = _open(settings, audience, destination_name, credentials)
-    plan = load_plan(ledger, plan_id)
-    check_guard(_plan_summary(ledger, plan, written=True, resumed=False))
-    with open_workbench(settings, store, SENDING_MEMORY) as bench:
-        send_batches(
-            bench,
-            ledger,
-            destination,
-            plan,
-            publishing.newest(store),
-            statuses_path(destination),
-            Caller(patience or Patience()),
-        )
-    return _sync_summary(ledger, plan, time.monotonic() - began)
+    with _work(settings, audience, destination_name, credentials, patience) as work:
+        return _send(work, plan_id)
 
 
 def fold(settings: Settings, audience: Audience, destination_name: str, plan_id: str) -> None:
     """Fold the receipts of a completely sent plan into the state. Folding twice does no harm."""
     store = Store(settings.store)
-    ledger = Ledger(store, destination_name, audience.name)
-    with open_workbench(settings, store) as bench:
-        fold_plan(bench, ledger, load_plan(ledger, plan_id))
+    folder = lease_folder(destination_name, audience.name)
+    with hold_lease(store, folder, settings.lock_wait_seconds) as lease:
+        ledger = Ledger(store, destination_name, audience.name, lease)
+        _fold(settings, store, ledger, plan_id)
 
 
 def sync(
@@ -202,21 +219,21 @@ def sync(
     must not be sent as it is.
     """
     began = time.monotonic()
-    parties = (settings, audience, destination_name, credentials)
     finished: list[SyncSummary] = []
-    while True:
-        summary = plan_audience(*parties, patience=patience)
-        if dry_run or summary.plan_id is None:
-            finished.append(_nothing_sent(summary, dry_run))
-            break
-        if approve and summary.decision == "approval" and not summary.resumed:
-            approve_plan(settings, audience.name, destination_name, approve)
-        else:
-            check_guard(summary)
-        finished.append(send_plan(*parties, summary.plan_id, patience=patience))
-        fold(settings, audience, destination_name, summary.plan_id)
-        if not summary.resumed:
-            break
+    with _work(settings, audience, destination_name, credentials, patience) as work:
+        while True:
+            summary = _plan(work)
+            if dry_run or summary.plan_id is None:
+                finished.append(_nothing_sent(summary, dry_run))
+                break
+            if approve and summary.decision == "approval" and not summary.resumed:
+                approve_plan(settings, audience.name, destination_name, approve)
+            else:
+                check_guard(summary)
+            finished.append(_send(work, summary.plan_id))
+            _fold(settings, work.store, work.ledger, summary.plan_id)
+            if not summary.resumed:
+                break
     return _together(finished, time.monotonic() - began)
 
 
@@ -226,12 +243,57 @@ def status(settings: Settings) -> list[AudienceStatus]:
     return [_status(settings, store, ledger) for ledger in ledgers(store)]
 
 
-def _open(
-    settings: Settings, audience: Audience, name: str, credentials: Credentials
-) -> tuple[Store, Ledger, Destination]:
+@contextmanager
+def _work(
+    settings: Settings,
+    audience: Audience,
+    name: str,
+    credentials: Credentials,
+    patience: Patience | None,
+) -> Iterator[Work]:
     audience.target(name)
     store = Store(settings.store)
-    return store, Ledger(store, name, audience.name), open_destination(name, credentials)
+    destination = open_destination(name, credentials)
+    folder = lease_folder(name, audience.name)
+    with hold_lease(store, folder, settings.lock_wait_seconds) as lease:
+        ledger = Ledger(store, name, audience.name, lease)
+        patience = patience or Patience()
+        yield Work(settings, audience, store, ledger, destination, credentials, patience)
+
+
+def _plan(work: Work) -> PlanSummary:
+    ledger, destination = work.ledger, work.destination
+    ledger.check_account(destination.account)
+    snapshot = publishing.newest(work.store)
+    if begun := ledger.unfinished():
+        return _plan_summary(ledger, load_plan(ledger, begun), written=True, resumed=True)
+    caller = work.caller()
+    with open_workbench(work.settings, work.store) as bench:
+        statuses = refresh_statuses(bench, destination, caller)
+        plan, written = make_plan(bench, ledger, destination, work.audience, snapshot, statuses)
+    return _plan_summary(ledger, plan, written=written, resumed=False)
+
+
+def _send(work: Work, plan_id: str) -> SyncSummary:
+    began = time.monotonic()
+    plan = load_plan(work.ledger, plan_id)
+    check_guard(_plan_summary(work.ledger, plan, written=True, resumed=False))
+    with open_workbench(work.settings, work.store, SENDING_MEMORY) as bench:
+        send_batches(
+            bench,
+            work.ledger,
+            work.destination,
+            plan,
+            publishing.newest(work.store),
+            statuses_path(work.destination),
+            work.caller(),
+        )
+    return _sync_summary(work.ledger, plan, time.monotonic() - began)
+
+
+def _fold(settings: Settings, store: Store, ledger: Ledger, plan_id: str) -> None:
+    with open_workbench(settings, store) as bench:
+        fold_plan(bench, ledger, load_plan(ledger, plan_id))
 
 
 def _plan_summary(ledger: Ledger, plan: Plan, *, written: bool, resumed: bool) -> PlanSummary:
@@ -318,6 +380,7 @@ def _status(settings: Settings, store: Store, ledger: Ledger) -> AudienceStatus:
     target = ledger.recall(ledger.target) or {}
     last = ledger.last_finished()
     pending = next((p for p in reversed(ledger.plan_ids()) if p > (last or "")), None)
+    holder = lease_holder(store, lease_folder(ledger.destination, ledger.audience))
     with open_workbench(settings, store) as bench:
         bench.show_state(ledger.state)
         [counts] = bench.run("state_counts").to_pylist()
@@ -333,6 +396,7 @@ def _status(settings: Settings, store: Store, ledger: Ledger) -> AudienceStatus:
         synced_at=ledger.finished_at(last) if last else None,
         pending_plan_id=pending,
         pending=_pending(ledger, pending) if pending else None,
+        held_by=str(holder) if holder else None,
     )
 
 

@@ -11,6 +11,7 @@ import duckdb
 from duckdb import ColumnExpression, ConstantExpression
 
 from include.destinations import Destination
+from include.errors import Stop
 from include.publishing import Snapshot
 from include.settings import Settings
 from include.store import Store
@@ -26,8 +27,11 @@ class Workbench(Warehouse):
         self.folder = folder
 
     def show(self, view: str, path: str) -> None:
-        """A Parquet file of the store as a view."""
-        self.connection.read_parquet(self._local(path)).create_view(view)
+        """A Parquet file of the store as a view. Raises `Stop` if the file is damaged."""
+        try:
+            self.connection.read_parquet(self._local(path)).create_view(view)
+        except (duckdb.InvalidInputException, duckdb.IOException) as error:
+            raise Stop(f"{path} is damaged: put it back from a backup") from error
 
     def show_state(self, path: str) -> None:
         """What a destination holds as the view `held`, which is empty before the first sync."""

@@ -8,7 +8,8 @@ describe a state to reach.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -134,16 +135,23 @@ class Destination(ABC):
     and hashes. A destination that keeps nothing but who is in (`carries_fields` False) has nothing
     to update. `session_seconds` is how long an upload session may be used, None if there are none;
     sessions need one connection.
+
+    Every HTTP call is made within `take_turn()`. The engine puts it in place: it waits until one of
+    the account's `connections` is free and the call keeps to `calls_per_second`. A vendor that asks
+    for a pause within a good answer is obeyed by `hold_up(seconds)`.
     """
 
     name: ClassVar[str]
     batch_size: ClassVar[int]
     connections: ClassVar[int] = 1
+    calls_per_second: ClassVar[float | None] = None
     carries_fields: ClassVar[bool] = True
     session_seconds: ClassVar[float | None] = None
     status_groups: ClassVar[tuple[str, ...]] = ()
     contacts_sql: ClassVar[str]
     registry: ClassVar[dict[str, type[Destination]]] = {}
+    take_turn: Callable[[], AbstractContextManager[None]] = staticmethod(nullcontext)
+    hold_up: Callable[[float], None] = staticmethod(lambda seconds: None)
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)

@@ -12,9 +12,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from functools import cached_property
-from time import time
 from typing import Any
 
 import msgspec
@@ -39,6 +37,7 @@ from include.destinations.base import (
     StatusPage,
 )
 from include.errors import BadInput, Reauthorise, RegularsError, Retry, Stop
+from include.retry_after import retry_after
 
 PAGE = 1000
 TIMEOUT_SECONDS = 120
@@ -46,6 +45,7 @@ MERGE_TEXT_BYTES = 255
 MERGE_TAG_LENGTH = 10
 STANDARD_TAGS = frozenset({"EMAIL", "FNAME", "LNAME", "ADDRESS", "PHONE", "BIRTHDAY"})
 REACHABLE = "subscribed"
+BUSY = frozenset({408, 429, 503})
 MERGE_MARKERS = re.compile(r"\*\||\|\*")
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]+")
 
@@ -75,11 +75,12 @@ class Missing(Stop):
 class _OpenConnections:
     """Connections that stay open: the official client opens a new one for every call."""
 
-    def __init__(self, key: str, connections: int) -> None:
+    def __init__(self, destination: Destination, key: str) -> None:
+        self._destination = destination
         self._session = requests.Session()
         self._session.auth = ("user", key)
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=connections))
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=destination.connections))
 
     def request(
         self,
@@ -89,16 +90,24 @@ class _OpenConnections:
         headers: Any = None,
         body: Any = None,
     ) -> requests.Response:
-        """One call, as the client would make it, but never on to another host with the key."""
-        return self._session.request(
-            method,
-            url,
-            params=query_params,
-            data=None if body is None else msgspec.json.encode(body),
-            headers=headers,
-            timeout=TIMEOUT_SECONDS,
-            allow_redirects=False,
-        )
+        """One call, as the client would make it, but never on to another host with the key.
+
+        Raises `Retry` where the answer says when to come back: the client drops the headers.
+        """
+        with self._destination.take_turn():
+            answer = self._session.request(
+                method,
+                url,
+                params=query_params,
+                data=None if body is None else msgspec.json.encode(body),
+                headers=headers,
+                timeout=TIMEOUT_SECONDS,
+                allow_redirects=False,
+            )
+        seconds = retry_after(answer.headers)
+        if answer.status_code in BUSY and seconds is not None:
+            raise _busy(answer.status_code, seconds)
+        return answer
 
 
 class Mailchimp(Destination):
@@ -137,7 +146,7 @@ class Mailchimp(Destination):
         # The client replaces the word "server" anywhere in an address, a list's id too.
         client = ApiClient({"api_key": key, "server": ""})
         client.host = f"{url.removesuffix('/3.0')}/3.0"
-        client.request = _OpenConnections(key, self.connections).request
+        client.request = _OpenConnections(self, key).request
         self._lists = ListsApi(client)
         self._ping = PingApi(client)
 
@@ -413,20 +422,26 @@ def _call(method: Callable[..., Any], *arguments: Any, **options: Any) -> dict[s
         if answer.ok and answer.content.strip() in (b"", b"{}"):
             return {}
         if not answer.ok:
-            raise _failure(answer.status_code, None, answer.headers.get("Retry-After"))
+            raise _failure(answer.status_code, None)
     raise Retry("Mailchimp's answer is not JSON")
 
 
-def _failure(status: int | None, body: object, retry_after: str | None = None) -> RegularsError:
+def _busy(status: int, seconds: float | None = None) -> Retry:
+    return Retry(f"Mailchimp is busy or limits calls ({status})", seconds)
+
+
+def _failure(status: int | None, body: object) -> RegularsError:
     """The error for a failed call, by status and title; no text of the vendor's is kept."""
     if status is None:
+        if isinstance(body, RegularsError):
+            return body
         if isinstance(body, requests.RequestException):
             return Retry(f"Mailchimp could not be reached ({type(body).__name__})")
         return Stop(f"the Mailchimp client failed ({type(body).__name__})")
     problem = _problem(body)
     title = str(problem.get("title") or "no title")
-    if status in (408, 429) or status >= 500 or (status == 403 and not problem):
-        return Retry(f"Mailchimp is busy or limits calls ({status})", _seconds(retry_after))
+    if status in BUSY or status >= 500 or (status == 403 and not problem):
+        return _busy(status)
     if status in (401, 403):
         return Reauthorise(f"Mailchimp refuses the API key ({status} {title})")
     if status == 404:
@@ -443,15 +458,3 @@ def _problem(body: object) -> Mapping[str, Any]:
         except ValueError:
             return {}
     return body if isinstance(body, dict) else {}
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Retry-After in either of its forms: seconds, or an HTTP date."""
-    if not retry_after:
-        return None
-    if retry_after.isdigit():
-        return float(retry_after)
-    try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time())
-    except ValueError:
-        return None

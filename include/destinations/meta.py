@@ -31,6 +31,7 @@ from include.destinations.base import (
     SessionOver,
 )
 from include.errors import BadInput, Reauthorise, RegularsError, Retry, Stop
+from include.retry_after import retry_after
 
 SCHEMA = ("EMAIL", "PHONE")
 SEPARATOR = ":"
@@ -243,7 +244,8 @@ class Meta(Destination):
     def _call(self, verb: str, *path: str, **parameters: Any) -> dict[str, Any]:
         """Call the Graph API; only a JSON object without an error is an answer."""
         try:
-            answer = self._api.call(verb, path, params=parameters)
+            with self.take_turn():
+                answer = self._api.call(verb, path, params=parameters)
         except FacebookRequestError as error:
             raise _failure(error) from None
         except requests.RequestException as error:
@@ -254,7 +256,11 @@ class Meta(Destination):
         body = answer.json()
         # The client takes an error page for a success, whatever its status.
         if answer.status() >= 400 or not isinstance(body, dict):
-            raise Retry(f"Meta's answer is not JSON ({answer.status()})")
+            raise Retry(
+                f"Meta's answer is not JSON ({answer.status()})", _seconds(answer.headers())
+            )
+        if seconds := _regained_after(answer.headers()):
+            self.hold_up(seconds)
         return body
 
 
@@ -303,13 +309,18 @@ def _failure(error: FacebookRequestError) -> RegularsError:
     if code in REFUSED or status == 401:
         return Reauthorise(f"Meta refuses the access token or a permission ({numbers})")
     if code is None or status >= 500:
-        return Retry(f"Meta failed ({status})")
+        return Retry(f"Meta failed ({status})", _seconds(error.http_headers()))
     return Stop(f"Meta refuses the call ({status}, code {numbers})")
 
 
 def _seconds(headers: Mapping[str, str] | None) -> float | None:
+    """How long to wait: until the account is let in again, else Retry-After."""
+    return _regained_after(headers or {}) or retry_after(headers or {})
+
+
+def _regained_after(headers: Mapping[str, str]) -> float | None:
     """How long the account is limited, from the business use case header's minutes."""
-    lowered = {name.lower(): value for name, value in (headers or {}).items()}
+    lowered = {name.lower(): value for name, value in headers.items()}
     try:
         usage = json.loads(lowered.get("x-business-use-case-usage", "{}"))
         minutes = [

@@ -287,7 +287,7 @@ class Truth:
         self.connection.row_factory = sqlite3.Row
         self.connection.executescript(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY;"
-            "PRAGMA cache_size = -262144; PRAGMA wal_autocheckpoint = 20000;"
+            "PRAGMA cache_size = -262144; PRAGMA wal_autocheckpoint = 100000;"
         )
         # Rows of the call log: a call that only reads is no change of what the vendors hold.
         self._logged = 0

@@ -1,18 +1,5 @@
--- What is due, batch by batch, with all that has to be said of it. Who is no longer wanted in the newest
--- snapshot, or has another address by now, is not sent: the next plan sees to them.
-select
-    due.batch_number,
-    due.operation,
-    due.customer_id,
-    due.identity,
-    addressed.contact,
-    wanted.payload,
-    statuses.status,
-    due.operation = 'remove'
-    or (wanted.member_key is not null and addressed.identity is not null) as is_current
-from due
-left join wanted on due.member_key = wanted.member_key
-left join addressed
-    on due.customer_id = addressed.customer_id and due.identity = addressed.identity
-left join statuses on due.identity = statuses.identity
-order by due.batch_number, due.member_key
+-- Some of what was taken, batch by batch.
+select batch_number, operation, customer_id, identity, contact, payload, status, is_current
+from addressed_due
+where batch_number between $first_batch and $last_batch
+order by batch_number, member_key

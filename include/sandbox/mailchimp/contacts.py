@@ -170,6 +170,22 @@ class Lists:
         )
         return {row["id"]: row for row in rows}
 
+    def reachable(self, list_id: str, ids: Iterable[str]) -> dict[str, sqlite3.Row]:
+        """Who of these ids is on the list, archived ones not; only what an answer shows of them."""
+        rows = self.truth.all(
+            """
+            SELECT
+                members.member_number, members.list_id, members.id, members.email_address,
+                members.status
+            FROM json_each(?) AS wanted
+            CROSS JOIN mailchimp_members AS members
+                ON members.list_id = ? AND members.id = wanted.value
+            WHERE members.status NOT IN ('archived', 'forgotten')
+            """,
+            (json.dumps(list(ids)), list_id),
+        )
+        return {row["id"]: row for row in rows}
+
     def member(self, list_id: str, subscriber: str) -> sqlite3.Row | None:
         """A contact by hash or address; None if never seen or forgotten."""
         member_id = subscriber_hash(subscriber) if "@" in subscriber else subscriber.lower()
@@ -217,8 +233,9 @@ class Lists:
                 merge_fields = dump(merged).decode()
         attributes = row["attributes"] if row is not None else "{}"
         if not ATTRIBUTES.isdisjoint(given):
-            news = {name: given[name] for name in ATTRIBUTES if name in given}
-            attributes = dump(json.loads(attributes) | news, sort_keys=True).decode()
+            news = {name: given[name] for name in ATTRIBUTES & given.keys()}
+            told = news if row is None else json.loads(attributes) | news
+            attributes = dump(told, sort_keys=True).decode()
         return Contact(row, member_id, email, status, status_by, merge_fields, attributes)
 
     def write(self, list_id: str, contacts: Iterable[Contact]) -> None:

@@ -452,12 +452,7 @@ def add_segment_routes(app: FastAPI, truth: Truth, lists: Lists) -> None:
     def split(list_id: str, given: list[str]) -> tuple[dict[str, Any], list[str]]:
         """The contacts on the list by id, and the addresses that are not on it."""
         by_id = {subscriber_hash(address): address for address in given}
-        found = lists.find(list_id, by_id)
-        known = {
-            member_id: row
-            for member_id, row in found.items()
-            if row["status"] not in ("archived", "forgotten")
-        }
+        known = lists.reachable(list_id, by_id)
         return known, [address for key, address in by_id.items() if key not in known]
 
     def brief_row(row: Any) -> dict[str, Any]:

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from include.activation import send
 from include.activation.calls import Caller, Patience
+from include.activation.turns import Turns
+from include.connections import Credentials
 from include.destinations.mailchimp import Mailchimp
 from include.destinations.meta import Meta
 from include.errors import Reauthorise, Retry, Stop
@@ -157,16 +161,21 @@ def test_a_session_that_has_become_too_old_is_followed_by_a_new_one(
     assert len(shop.there("meta")) == 5
 
 
-def test_a_longer_wait_than_our_patience_is_left_to_the_caller():
+@pytest.fixture
+def turns(tmp_path: Path) -> Turns:
+    return Turns(tmp_path, Meta, Credentials("key"), longest_wait=5, fence=lambda: None)
+
+
+def test_a_longer_wait_than_our_patience_is_left_to_the_caller(turns: Turns):
     def busy() -> None:
         raise Retry("busy", after_seconds=600)
 
     with pytest.raises(Retry) as raised:
-        Caller(Patience(longest_wait=120)).call(busy)
+        Caller(Patience(longest_wait=120), turns).call(busy)
     assert raised.value.after_seconds == 600
 
 
-def test_refused_credentials_are_not_tried_twice():
+def test_refused_credentials_are_not_tried_twice(turns: Turns):
     calls = []
 
     def refuse() -> None:
@@ -174,5 +183,5 @@ def test_refused_credentials_are_not_tried_twice():
         raise Reauthorise("no")
 
     with pytest.raises(Reauthorise):
-        Caller(Patience(first_wait=0)).call(refuse)
+        Caller(Patience(first_wait=0), turns).call(refuse)
     assert len(calls) == 1
