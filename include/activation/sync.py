@@ -114,8 +114,13 @@ def plan_audience(
     return _plan_summary(ledger, plan, written=written, resumed=False)
 
 
-def approve_plan(settings: Settings, audience: str, destination: str, plan_hash: str) -> None:
-    """Let the waiting plan through. Raises `GuardBreached` if it is not the one looked at."""
+def approve_plan(
+    settings: Settings, audience: str, destination: str, plan_hash: str, by: str | None = None
+) -> None:
+    """Let the waiting plan through. Raises `GuardBreached` if it is not the one looked at.
+
+    `by` is who approved it, where that is known.
+    """
     ledger = Ledger(Store(settings.store), destination, audience)
     waiting = ledger.plan_ids()[-1:]
     plan = load_plan(ledger, waiting[0]) if waiting else None
@@ -127,7 +132,8 @@ def approve_plan(settings: Settings, audience: str, destination: str, plan_hash:
             "look at it again"
         )
     approved_at = datetime.now(UTC).isoformat()
-    ledger.record(ledger.path(plan.plan_id, "approval.json"), {"approved_at": approved_at})
+    approval = {"approved_at": approved_at, "approved_by": by, "plan_hash": plan.content_hash}
+    ledger.record(ledger.path(plan.plan_id, "approval.json"), approval)
 
 
 def check_guard(summary: PlanSummary) -> None:

@@ -1,0 +1,159 @@
+"""Plans that change too much, in a real Airflow: each waits for a person and holds up no other."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from include.local.rest import Airflow
+from include.local.stack import Stack, prepare
+from include.settings import Settings
+from tests.include.activation.shop import Person, Shop, audience, people
+from tests.sandbox_server import Sandbox, free_port
+
+HELD, LEFT = 20, 5
+RUNS = "/dags/sync_audiences/dagRuns"
+
+pytestmark = pytest.mark.timeout(300)
+
+
+class Office:
+    """A running Airflow as the person sees it who is asked, and the shop whose plans wait."""
+
+    def __init__(self, http: httpx.Client, shop: Shop, database: Path) -> None:
+        self.http = http
+        self.shop = shop
+        self.database = database
+
+    def start(self, name: str) -> str:
+        """Trigger a sync of one audience; the run's id."""
+        body = {"logical_date": None, "conf": {"audience": name}}
+        return self._checked(self.http.post(RUNS, json=body))["dag_run_id"]
+
+    def states(self, run: str) -> dict[str, str | None]:
+        tasks = self._checked(self.http.get(f"{RUNS}/{run}/taskInstances"))["task_instances"]
+        return {task["task_id"]: task["state"] for task in tasks}
+
+    def state(self, run: str) -> str:
+        return self._checked(self.http.get(f"{RUNS}/{run}"))["state"]
+
+    def asked(self, run: str, destination: str) -> dict[str, Any]:
+        return self._checked(self.http.get(self._question(run, destination)))
+
+    def answer(self, run: str, destination: str, option: str) -> httpx.Response:
+        body = {"chosen_options": [option], "params_input": {}}
+        return self.http.patch(self._question(run, destination), json=body)
+
+    def taken_slots(self) -> int:
+        pools = self._checked(self.http.get("/pools"))["pools"]
+        return sum(pool["occupied_slots"] for pool in pools)
+
+    def let_time_run_out(self, run: str) -> None:
+        """Make it long ago that the run's questions were to be answered by."""
+        with sqlite3.connect(self.database, timeout=30) as connection:
+            connection.execute(
+                "update task_instance set trigger_timeout = '2000-01-01 00:00:00.000000'"
+                " where run_id = ? and state = 'awaiting_input'",
+                (run,),
+            )
+
+    @staticmethod
+    def _question(run: str, destination: str) -> str:
+        return f"{RUNS}/{run}/taskInstances/{destination}.guard/-1/hitlDetails"
+
+    @staticmethod
+    def _checked(answer: httpx.Response) -> Any:
+        answer.raise_for_status()
+        return answer.json()
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    """Two audiences have lost most of their members since they were synced; a third is new."""
+    home = tmp_path_factory.mktemp("home")
+    settings = Settings(
+        home=home, airflow_port=free_port(), sandbox_port=free_port(), ingest_schedule="none"
+    )
+    with (
+        Stack(settings) as stack,
+        httpx.Client(base_url=stack.address.sandbox, timeout=60) as vendors,
+        httpx.Client(base_url=f"{stack.address.airflow}/api/v2", timeout=60) as http,
+    ):
+        shop = Shop(home, Sandbox(stack.address.sandbox, vendors))
+        everybody = people(range(HELD))
+        for name in ("vips", "lapsed_buyers"):
+            shop.publish(everybody, audience=name)
+            for destination in ("mailchimp", "meta"):
+                shop.sync(destination, audience(name))
+        with Airflow(stack.address.airflow) as airflow:
+            prepare(airflow)
+        yield Office(http, shop, home / "airflow/airflow.db")
+
+
+def lose_most(office: Office, name: str) -> list[Person]:
+    """Publish a snapshot in which few are left; those."""
+    everybody = people(range(HELD))
+    office.shop.publish(everybody[:LEFT], others=everybody[LEFT:], audience=name)
+    return everybody[:LEFT]
+
+
+def test_a_person_approves_one_plan_and_rejects_another_while_the_rest_goes_on(office: Office):
+    left = lose_most(office, "vips")
+    run = office.start("vips")
+    until(lambda: waiting(office, run) == {"mailchimp.guard", "meta.guard"})
+    assert office.taken_slots() == 0
+
+    office.shop.publish(people(range(3)), audience="champions")
+    other = office.start("champions")
+    until(lambda: office.state(other) == "success")
+    assert office.shop.there("mailchimp", "champions") == {p.mailchimp_id for p in people(range(3))}
+    assert waiting(office, run) == {"mailchimp.guard", "meta.guard"}
+    assert len(office.shop.there("mailchimp", "vips")) == HELD
+
+    asked = office.asked(run, "mailchimp")
+    plan_hash = re.search(r"plan \*\*([0-9a-f]{12})\*\*", asked["body"])[1]
+    assert asked["options"] == [f"Approve {plan_hash}", "Reject"]
+    assert asked["defaults"] == ["Reject"]
+    assert f"would remove {HELD - LEFT} of {HELD} held" in asked["body"]
+    assert asked["body"].count("| remove | no consent") == HELD - LEFT
+    assert not re.search(r"@|person\d|shop:\d", asked["body"])
+
+    assert office.answer(run, "mailchimp", "Approve 0123456789ab").status_code == 400
+    assert office.answer(run, "mailchimp", f"Approve {plan_hash}").is_success
+    assert office.answer(run, "meta", "Reject").is_success
+    until(lambda: office.state(run) == "success")
+    assert office.states(run)["mailchimp.send"] == "success"
+    assert office.states(run)["meta.send"] == "skipped"
+    assert office.shop.there("mailchimp", "vips") == {person.mailchimp_id for person in left}
+    assert len(office.shop.there("meta", "vips")) == HELD
+
+
+def test_a_question_that_nobody_answers_in_time_sends_nothing(office: Office):
+    lose_most(office, "lapsed_buyers")
+    run = office.start("lapsed_buyers")
+    until(lambda: waiting(office, run) == {"mailchimp.guard", "meta.guard"})
+    calls = len(office.shop.sandbox.calls())
+    office.let_time_run_out(run)
+    until(lambda: office.state(run) == "success")
+    assert office.states(run)["mailchimp.send"] == "skipped"
+    assert office.states(run)["meta.send"] == "skipped"
+    assert len(office.shop.sandbox.calls()) == calls
+    assert office.asked(run, "meta")["chosen_options"] == ["Reject"]
+
+
+def waiting(office: Office, run: str) -> set[str]:
+    return {task for task, state in office.states(run).items() if state == "awaiting_input"}
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 90
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
