@@ -158,8 +158,7 @@ def _waiting(ledger: Ledger) -> Plan | None:
 
 def _say_the_same(one: Plan, other: Plan) -> bool:
     """Whether two plans differ in nothing but the moment they were made at."""
-    moments = {"plan_id": "", "created_at": ""}
-    return replace(one, **moments) == replace(other, **moments)
+    return replace(one, plan_id=other.plan_id, created_at=other.created_at) == other
 
 
 def _describe(

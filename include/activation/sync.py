@@ -232,6 +232,17 @@ def status(settings: Settings) -> list[AudienceStatus]:
     return [_status(settings, store, ledger) for ledger in ledgers(store)]
 
 
+def members_waiting(settings: Settings, audience: str, destination: str) -> int:
+    """Members whose change is planned, and neither answered nor folded into the state yet."""
+    ledger = Ledger(Store(settings.store), destination, audience)
+    for plan_id in ledger.plan_ids()[-1:]:
+        if ledger.has(plan_id, "finished.json") or not ledger.has(plan_id, "plan.json"):
+            return 0
+        sent = sum(receipt.sent for receipt in read_receipts(ledger, plan_id))
+        return sum(section.members for section in load_plan(ledger, plan_id).sections) - sent
+    return 0
+
+
 def _open(
     settings: Settings, audience: Audience, name: str, credentials: Credentials
 ) -> tuple[Store, Ledger, Destination]:

@@ -133,7 +133,8 @@ class Mailchimp(Destination):
         data_center = key.rpartition("-")[2] if "-" in key else ""
         if not base_url and not re.fullmatch(r"[a-z]+\d+", data_center):
             raise BadInput(f"connection {self.connection()}: the API key must end in -us1 or alike")
-        url = checked_url(base_url or f"https://{data_center}.api.mailchimp.com", self.connection())
+        address = base_url or f"https://{data_center}.api.mailchimp.com"
+        url = checked_url(address, self.connection(), (".api.mailchimp.com",))
         # The client replaces the word "server" anywhere in an address, a list's id too.
         client = ApiClient({"api_key": key, "server": ""})
         client.host = f"{url.removesuffix('/3.0')}/3.0"

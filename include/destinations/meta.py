@@ -75,7 +75,8 @@ def _form_sent(
     headers: Mapping[str, str] | None = None,
     **options: Any,
 ) -> requests.Response:
-    """A session's `request`, with the body encoded before it."""
+    """A session's `request`, with the body encoded before it, and never on to another host."""
+    options["allow_redirects"] = False
     if not data:
         return send(method, url, headers=headers, **options)
     headers = {**(headers or {}), "Content-Type": "application/x-www-form-urlencoded"}
@@ -127,7 +128,8 @@ class Meta(Destination):
             raise BadInput(f"connection {self.connection()}: ad_account_id must be like act_1234")
         self._account = f"act_{account.removeprefix('act_')}"
         base_url = credentials.extra.get("base_url")
-        self._graph = checked_url(base_url, self.connection()) if base_url else None
+        hosts = ("graph.facebook.com",)
+        self._graph = checked_url(base_url, self.connection(), hosts) if base_url else None
         self._threads = threading.local()
 
     @property

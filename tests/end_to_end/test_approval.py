@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import time
@@ -16,6 +17,7 @@ from include.local.rest import Airflow
 from include.local.stack import Stack, prepare
 from include.settings import Settings
 from tests.include.activation.shop import Person, Shop, audience, people
+from tests.listeners import Listener, listen_to_http
 from tests.sandbox_server import Sandbox, free_port
 
 HELD, LEFT = 20, 5
@@ -27,10 +29,15 @@ pytestmark = pytest.mark.timeout(300)
 class Office:
     """A running Airflow as the person sees it who is asked, and the shop whose plans wait."""
 
-    def __init__(self, http: httpx.Client, shop: Shop, database: Path) -> None:
+    def __init__(self, http: httpx.Client, shop: Shop, database: Path, slack: Listener) -> None:
         self.http = http
         self.shop = shop
         self.database = database
+        self.slack = slack
+
+    def alerts(self) -> list[str]:
+        """What Slack was told so far, a text for each alert."""
+        return [json.loads(call.body)["text"] for call in self.slack.requests]
 
     def start(self, name: str) -> str:
         """Trigger a sync of one audience; the run's id."""
@@ -82,7 +89,9 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         home=home, airflow_port=free_port(), sandbox_port=free_port(), ingest_schedule="none"
     )
     with (
-        Stack(settings) as stack,
+        pytest.MonkeyPatch.context() as environment,
+        listen_to_http() as slack,
+        stack_that_tells(slack, settings, environment) as stack,
         httpx.Client(base_url=stack.address.sandbox, timeout=60) as vendors,
         httpx.Client(base_url=f"{stack.address.airflow}/api/v2", timeout=60) as http,
     ):
@@ -94,7 +103,13 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
                 shop.sync(destination, audience(name))
         with Airflow(stack.address.airflow) as airflow:
             prepare(airflow)
-        yield Office(http, shop, home / "airflow/airflow.db")
+        yield Office(http, shop, home / "airflow/airflow.db", slack)
+
+
+def stack_that_tells(slack: Listener, settings: Settings, environment: pytest.MonkeyPatch) -> Stack:
+    connection = {"conn_type": "alerts", "password": f"{slack.url}/T1", "extra": {"kind": "slack"}}
+    environment.setenv("AIRFLOW_CONN_ALERTS_DEFAULT", json.dumps(connection))
+    return Stack(settings)
 
 
 def lose_most(office: Office, name: str) -> list[Person]:
@@ -109,6 +124,12 @@ def test_a_person_approves_one_plan_and_rejects_another_while_the_rest_goes_on(o
     run = office.start("vips")
     until(lambda: waiting(office, run) == {"mailchimp.guard", "meta.guard"})
     assert office.taken_slots() == 0
+    assert {text.splitlines()[0] for text in office.alerts()} == {
+        "*sync_audiences / vips / mailchimp waits for a person*",
+        "*sync_audiences / vips / meta waits for a person*",
+    }
+    assert all(f"Members who wait: {HELD - LEFT}" in text for text in office.alerts())
+    assert all("/required_actions" in text for text in office.alerts())
 
     office.shop.publish(people(range(3)), audience="champions")
     other = office.start("champions")
@@ -133,6 +154,26 @@ def test_a_person_approves_one_plan_and_rejects_another_while_the_rest_goes_on(o
     assert office.states(run)["meta.send"] == "skipped"
     assert office.shop.there("mailchimp", "vips") == {person.mailchimp_id for person in left}
     assert len(office.shop.there("meta", "vips")) == HELD
+    assert [text for text in office.alerts() if "works again" in text] == [office.alerts()[-1]]
+    assert office.alerts()[-1].startswith("*sync_audiences / vips / mailchimp works again*")
+
+
+def test_a_destination_that_refuses_us_is_told_once_and_its_recovery_once(office: Office):
+    told = len(office.alerts())
+    office.shop.publish(people(range(4)), audience="champions")
+    office.shop.sandbox.fault(action="status", status=401, path="meta", times=None)
+    for _ in range(2):
+        run = office.start("champions")
+        until(lambda run=run: office.state(run) == "failed")
+    [alert] = office.alerts()[told:]
+    assert alert.startswith("*sync_audiences / champions / meta fails*")
+    assert "put a valid secret into the connection" in alert
+    office.shop.sandbox.clear_faults()
+    run = office.start("champions")
+    until(lambda: office.state(run) == "success")
+    assert [text.splitlines()[0] for text in office.alerts()[told + 1 :]] == [
+        "*sync_audiences / champions / meta works again*"
+    ]
 
 
 def test_a_question_that_nobody_answers_in_time_sends_nothing(office: Office):
