@@ -13,6 +13,7 @@ from dbt_common.events.base_types import EventMsg
 from include.dbt import BUILD, dbt_environment, dbt_vars, require_secret
 from include.errors import Stop
 from include.settings import Settings
+from include.store import keep_private
 
 
 def build(settings: Settings, as_of: date, tell: Callable[[str, str], None]) -> None:
@@ -30,6 +31,7 @@ def build(settings: Settings, as_of: date, tell: Callable[[str, str], None]) -> 
                 tell(node.unique_id, node.node_status)
 
     require_secret()
+    keep_private()
     os.environ.update(dbt_environment(settings))
     arguments = [*BUILD, "--vars", json.dumps(dbt_vars(as_of))]
     outcome = dbtRunner(callbacks=[listen]).invoke(arguments)

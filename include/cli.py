@@ -33,7 +33,7 @@ from include.quarantine import Quarantine
 from include.settings import Settings, load_settings
 from include.sources.base import Window
 from include.sources.declarations import sources_with_rows
-from include.store import Store
+from include.store import Store, keep_private
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
@@ -336,6 +336,7 @@ def bench(
 
 def main() -> None:
     """The command `regulars`: an error that we raise on purpose is one line, and exit status 1."""
+    keep_private()
     try:
         app()
     except RegularsError as error:

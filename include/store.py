@@ -19,6 +19,7 @@ from typing import Any
 import fsspec
 
 PRIVATE = 0o600
+PRIVATE_FOLDER = 0o700
 WORKSPACE = ".regulars-"
 # Between making its folder and locking it a process needs less than this.
 ABANDONED_AFTER_SECONDS = 60
@@ -28,7 +29,8 @@ class Store:
     """Files below one root, named by paths relative to it (`published/current.json`).
 
     A write to a local folder goes to a temporary name, is flushed to the disk, then renamed; an
-    object store's single put is atomic by itself. Every file is private to its owner (mode 0600).
+    object store's single put is atomic by itself. Every file and folder is private to its owner,
+    whatever the process's umask.
     """
 
     def __init__(self, url: str) -> None:
@@ -58,7 +60,7 @@ class Store:
             self.filesystem.pipe_file(self.locate(path), content)
             return
         target = Path(self.locate(path))
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(target.parent)
         descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".writing-")
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -71,7 +73,7 @@ class Store:
             file.unlink()
             return
         target = Path(self.locate(path))
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(target.parent)
         self._appear(file, target)
 
     def list(self, path: str) -> list[str]:
@@ -94,7 +96,7 @@ class Store:
         What a killed process left of its own is removed by the next one: it may hold contacts.
         """
         home = Path(self.root) if self.is_local else Path(tempfile.gettempdir())
-        home.mkdir(parents=True, exist_ok=True)
+        make_private_folder(home)
         _sweep(home)
         with tempfile.TemporaryDirectory(prefix=WORKSPACE, dir=home) as folder:
             lock = os.open(folder, os.O_RDONLY)
@@ -116,6 +118,20 @@ class Store:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def keep_private() -> None:
+    """From now on, what this process writes is its owner's alone.
+
+    For files that others write for us: DuckDB's log of changes and what it spills, dbt's logs.
+    """
+    os.umask(0o777 - PRIVATE_FOLDER)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for its owner alone."""
+    for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+        missing.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
 
 
 def _sweep(home: Path) -> None:
