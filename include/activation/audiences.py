@@ -138,7 +138,7 @@ def get_audience(name: str, path: Path = DECLARATIONS) -> Audience:
     """One audience. Raises `BadInput` that lists the known ones if there is none of that name."""
     audiences = load_audiences(path)
     if name not in audiences:
-        raise BadInput(f"unknown audience {name}; known are: {', '.join(sorted(audiences))}")
+        raise BadInput(f"unknown audience {name!r}; known are: {', '.join(sorted(audiences))}")
     return audiences[name]
 
 

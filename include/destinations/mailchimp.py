@@ -45,6 +45,8 @@ TIMEOUT_SECONDS = 120
 MERGE_TEXT_BYTES = 255
 MERGE_TAG_LENGTH = 10
 STANDARD_TAGS = frozenset({"EMAIL", "FNAME", "LNAME", "ADDRESS", "PHONE", "BIRTHDAY"})
+TITLE = re.compile(r"[A-Za-z][A-Za-z0-9 -]{0,60}")
+ERROR_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,60}")
 REACHABLE = "subscribed"
 MERGE_MARKERS = re.compile(r"\*\||\|\*")
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]+")
@@ -398,6 +400,8 @@ def _row_problem(member: Member, error: Mapping[str, str]) -> Rejection:
         if words in text:
             return Rejection(member.customer_id, code, reason, kind)
     code = str(error.get("error_code") or "unknown")
+    if not ERROR_CODE.fullmatch(code):
+        code = "unknown"
     return Rejection(member.customer_id, code, "Mailchimp refused the row", "fix_data")
 
 
@@ -426,6 +430,9 @@ def _failure(status: int | None, body: object, retry_after: str | None = None) -
         return Stop(f"the Mailchimp client failed ({type(body).__name__})")
     problem = _problem(body)
     title = str(problem.get("title") or "no title")
+    # A title is one of a glossary; anything else could quote an address.
+    if not TITLE.fullmatch(title):
+        title = "of no known title"
     if status in (408, 429) or status >= 500 or (status == 403 and not problem):
         return Retry(f"Mailchimp is busy or limits calls ({status})", _seconds(retry_after))
     if status in (401, 403):

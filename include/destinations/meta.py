@@ -194,15 +194,15 @@ class Meta(Destination):
             **options,
         )
         expected = len(rows) + (batch.session.received_before if batch.session else 0)
-        received = answer.get("num_received")
-        if not isinstance(received, int) or received < expected:
+        received = _number(answer.get("num_received"))
+        if received < expected:
             raise Retry(f"Meta says it received {received} people where {expected} were sent")
         return Answer(
             rejections=_invalid_entries(batch, answer.get("invalid_entry_samples") or ()),
             vendor={
                 "batch_seq": batch.session.sequence if batch.session else 1,
                 "num_received": received,
-                "num_invalid_entries": answer.get("num_invalid_entries", 0),
+                "num_invalid_entries": _number(answer.get("num_invalid_entries")),
             },
         )
 
@@ -236,6 +236,9 @@ class Meta(Destination):
             session = FacebookSession(
                 extra.get("app_id"), extra.get("app_secret"), self._token, timeout=TIMEOUT_SECONDS
             )
+            # The client would put the token into every address, and addresses are logged.
+            del session.requests.params["access_token"]
+            session.requests.headers["Authorization"] = f"Bearer {self._token}"
             if self._graph:
                 session.GRAPH = self._graph
             session.requests.request = partial(_form_sent, session.requests.request)
@@ -258,6 +261,11 @@ class Meta(Destination):
         if answer.status() >= 400 or not isinstance(body, dict):
             raise Retry(f"Meta's answer is not JSON ({answer.status()})")
         return body
+
+
+def _number(told: object) -> int:
+    """A count that Meta tells; 0 for what is none, whose text is not repeated."""
+    return told if isinstance(told, int) else 0
 
 
 def _invalid_entries(

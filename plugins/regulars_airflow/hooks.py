@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from airflow.sdk import BaseHook, Connection
-from airflow.sdk.log import mask_secret
 
 from include.alerts import CONNECTION as ALERTS
 from include.alerts import Channel, Message, open_channel
@@ -171,10 +170,10 @@ def credentials(destination: str) -> Credentials:
 
 
 def _credentials(connection: Connection) -> Credentials:
-    """A connection as `include` knows it; an option left empty is none. Its secrets are masked."""
-    if connection.password:
-        mask_secret(connection.password)
-    mask_secret(connection.extra_dejson)
+    """A connection as `include` knows it; an option left empty is none.
+
+    Airflow masks the password, and options named like secrets, as soon as they are read.
+    """
     options = connection.extra_dejson.items()
     return Credentials(
         password=connection.password,

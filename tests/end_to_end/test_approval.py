@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from include.local.rest import Airflow
-from include.local.stack import Stack, prepare
+from include.local.stack import Stack, prepare, running
 from include.settings import Settings
+from tests.faults.planted import PERSONAL, found
 from tests.include.activation.shop import Person, Shop, audience, people
 from tests.listeners import Listener, listen_to_http
 from tests.sandbox_server import Sandbox, free_port
@@ -187,6 +189,46 @@ def test_a_question_that_nobody_answers_in_time_sends_nothing(office: Office):
     assert office.states(run)["meta.send"] == "skipped"
     assert len(office.shop.sandbox.calls()) == calls
     assert office.asked(run, "meta")["chosen_options"] == ["Reject"]
+
+
+def test_case_52_a_run_that_asks_for_what_nobody_declared_is_refused_or_fails_alone(office: Office):
+    calls = len(office.shop.sandbox.calls())
+    for conf in ({"audience": "../../x"}, {"audience": "vips'; --"}, {"dry_run": "yes"}):
+        body = {"logical_date": None, "conf": conf}
+        assert office.http.post(RUNS, json=body).status_code in (400, 422)
+    body = {"logical_date": None, "conf": {}, "partition_key": "../../x"}
+    answer = office.http.post(RUNS, json=body)
+    if answer.is_success:
+        until(lambda: office.state(answer.json()["dag_run_id"]) == "failed")
+    assert len(office.shop.sandbox.calls()) == calls
+
+
+def test_case_50_what_airflow_wrote_meanwhile_names_nobody_and_no_secret(office: Office):
+    home = office.database.parents[1]
+    assert found(home, ["sync_audiences / champions / meta fails"])
+    assert {"airflow/airflow.db"} <= set(found(home, [f"would remove {HELD - LEFT} of {HELD}"]))
+    secrets = ["0123456789abcdef0123456789abcdef", "sandbox-token", "/T1"]
+    vendors = ("sandbox.sqlite",)
+    assert found(home, ["@shop.test", *secrets], leave_out=(*PERSONAL, *vendors)) == []
+
+
+def test_case_54_nothing_of_the_stack_listens_to_other_machines(office: Office):
+    keeper = psutil.Process(running(office.shop.settings).keeper)
+    family = [keeper, *keeper.children(recursive=True)]
+    listening = [
+        connection.laddr.ip
+        for process in family
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) >= 2
+    assert {*listening} <= {"127.0.0.1", "::1"}
+    assert open_to_others(office.database.parent) == []
+
+
+def open_to_others(folder: Path) -> list[Path]:
+    """What below a folder others than the owner may read or write."""
+    return [path for path in folder.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
 
 
 def waiting(office: Office, run: str) -> set[str]:
