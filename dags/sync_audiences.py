@@ -3,10 +3,10 @@
 Bring every destination of one audience in line with the newest published snapshot. Each audience
 has a run of its own, started by its partition of the asset `audiences`.
 
-The plan is the difference to what the destination holds; the guard refuses one that changes too
-much; sending leaves a receipt per batch; folding turns plan and receipts into the destination's
-state. Where nothing changes, nothing is sent. Trigger by hand with an `audience`, and with
-`dry_run` to only plan.
+The plan is the difference to what the destination holds; the guard holds up one that changes too
+much, and waits for a person (Required Actions) where the audience says so; sending leaves a receipt
+per batch; folding turns plan and receipts into the destination's state. Where nothing changes,
+nothing is sent. Trigger by hand with an `audience`, and with `dry_run` to only plan.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from airflow.utils.types import DagRunType
 from include.activation.audiences import load_audiences, switched_on
 from regulars_airflow.assets import AUDIENCES
 from regulars_airflow.defaults import DEFAULT_ARGS
+from regulars_airflow.guarding import GuardPlan
 from regulars_airflow.runs import audience
 
 NAMES = switched_on()
@@ -38,7 +39,8 @@ AUDIENCE = "{{ audience(dag_run, params) }}"
         assets=AUDIENCES, default_partition_mapper=AllowedKeyMapper(NAMES)
     ),
     allowed_run_types=[DagRunType.ASSET_TRIGGERED, DagRunType.MANUAL],
-    max_active_runs=4,
+    # Runs that wait for a person keep no other one from starting; the pools hold back the work.
+    max_active_runs=100,
     default_args=DEFAULT_ARGS,
     user_defined_macros={"audience": audience},
     params={
@@ -57,12 +59,6 @@ def sync_audiences():
 
             return syncing.plan(audience, destination)
 
-        @task.short_circuit
-        def guard(plan: dict, params=None) -> bool:
-            from regulars_airflow import syncing
-
-            return syncing.may_be_sent(plan, dry_run=params["dry_run"])
-
         @task(pool=destination)
         def send(plan: dict) -> dict:
             from regulars_airflow import syncing
@@ -70,7 +66,7 @@ def sync_audiences():
             return syncing.send(plan)
 
         planned = plan(AUDIENCE)
-        guard(planned) >> send(planned)
+        GuardPlan(task_id="guard", plan=planned) >> send(planned)
 
     for destination in DESTINATIONS:
         sync_to.override(group_id=destination)(destination)

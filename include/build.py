@@ -12,6 +12,7 @@ from include import dbt_runner
 from include.dbt import BUILD, dbt_environment, dbt_vars, require_secret
 from include.errors import Stop
 from include.settings import Settings
+from include.store import keep_private
 
 
 def build(settings: Settings, as_of: date, tell: Callable[[str, str], None]) -> None:
@@ -29,6 +30,7 @@ def build(settings: Settings, as_of: date, tell: Callable[[str, str], None]) -> 
                 tell(node.unique_id, node.node_status)
 
     require_secret()
+    keep_private()
     os.environ.update(dbt_environment(settings))
     if not dbt_runner.run(BUILD, dbt_vars(as_of), [listen]).success:
         raise Stop(f"dbt build failed for {as_of}; its output says where")

@@ -18,9 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from include import landing, publishing
+from include.activation import approval
 from include.activation import preview as previews
 from include.activation import sync as activation
 from include.activation.audiences import Audience, audience_sizes, get_audience, load_audiences
+from include.activation.sync import PlanSummary
 from include.connections import connection_id, read_connection
 from include.dbt import BUILD, run_dbt, run_metricflow, target_path
 from include.errors import BadInput, RegularsError
@@ -31,7 +33,7 @@ from include.quarantine import Quarantine
 from include.settings import Settings, load_settings
 from include.sources.base import Window
 from include.sources.declarations import sources_with_rows
-from include.store import Store
+from include.store import Store, keep_private
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
@@ -139,15 +141,26 @@ def plan(
     as_of: AsOf = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a sync would send, and what its guard says, without sending anything."""
+    """Show what a sync would send, and what its guard says, without sending anything.
+
+    Of one audience at one destination also twenty changes, and how to approve them.
+    """
     settings = _settings(as_of)
+    summaries: list[PlanSummary] = []
 
     def planned(one: Audience, to: str) -> dict[str, Any]:
         credentials = read_connection(connection_id(to))
-        return asdict(activation.plan_audience(settings, one, to, credentials))
+        summaries.append(activation.plan_audience(settings, one, to, credentials))
+        return asdict(summaries[-1])
 
     rows, failures = _for_each(audience, destination, planned)
-    _show("Plans", rows, as_json)
+    if audience and destination and summaries:
+        changes = [asdict(one) for one in approval.examples(settings, summaries[0])]
+        rows[0]["examples"] = changes
+    if as_json or len(rows) != 1 or "examples" not in rows[0]:
+        _show("Plans", rows, as_json)
+    else:
+        _show_plan(summaries[0], rows[0].pop("examples"))
     _exit_on(failures)
 
 
@@ -323,6 +336,7 @@ def bench(
 
 def main() -> None:
     """The command `regulars`: an error that we raise on purpose is one line, and exit status 1."""
+    keep_private()
     try:
         app()
     except RegularsError as error:
@@ -400,6 +414,19 @@ def _show(title: str, rows: Sequence[dict[str, Any]], as_json: bool) -> None:
     for row in rows:
         table.add_row(*(_shown(value) for value in row.values()))
     console.print(table)
+
+
+def _show_plan(summary: PlanSummary, changes: Sequence[dict[str, Any]]) -> None:
+    """One plan in depth, for a person who may have to decide about it."""
+    facts = [{"of the plan": name, "": value} for name, value in asdict(summary).items()]
+    _show(f"{summary.audience} to {summary.destination}", facts, as_json=False)
+    if changes:
+        _show("Some of its changes, by hashes of the customers' ids", changes, as_json=False)
+    for reason in summary.reasons:
+        console.print(f"held up: {reason}", markup=False, highlight=False)
+    if summary.decision == "approval" and not (summary.approved or summary.resumed):
+        way_out = approval.way_to_approve(summary)
+        console.print(f"to send exactly this plan: {way_out}", markup=False, highlight=False)
 
 
 def _shown(value: object) -> str:

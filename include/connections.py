@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from include.errors import BadInput, Reauthorise
 
 PREFIX = "AIRFLOW_CONN_"
+PRIVATE_NAMES = frozenset({"internal", "lan", "local", "localhost"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +74,45 @@ def has_connection(connection: str) -> bool:
     return bool(os.environ.get(f"{PREFIX}{connection.upper()}"))
 
 
-def checked_url(url: str, connection: str) -> str:
+def checked_url(url: str, connection: str, hosts: Collection[str] = ()) -> str:
     """A base address without its final slash: https, or http to this machine alone.
 
-    Raises `BadInput` otherwise, because the secret travels with every call.
+    `hosts` are the only ones it may lead to; one that begins with a dot stands for all below it.
+    Without them it may lead to any host with a public name. Raises `BadInput` otherwise, because
+    the secret travels with every call; the message does not repeat the address: it may hold one.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "https" and parts.hostname:
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+        has_port = parts.port is not None
+    except ValueError:
+        raise BadInput(f"connection {connection}: its address is no URL") from None
+    if parts.username is not None or parts.password is not None:
+        raise BadInput(f"connection {connection}: a secret belongs in the password, not in a URL")
+    if is_loopback(host) and parts.scheme in ("http", "https"):
         return url.rstrip("/")
-    if parts.scheme == "http" and is_loopback(parts.hostname or ""):
-        return url.rstrip("/")
-    raise BadInput(f"connection {connection}: base_url must be https (http only on loopback)")
+    if parts.scheme != "https" or not host:
+        raise BadInput(f"connection {connection}: base_url must be https (http only on loopback)")
+    if hosts and (has_port or not _is_among(host, hosts)):
+        known = ", ".join(sorted(hosts)).replace(" .", " *.").removeprefix(".")
+        raise BadInput(f"connection {connection}: its address must lead to {known}")
+    if not hosts and not _has_public_name(host):
+        raise BadInput(f"connection {connection}: its address leads into a private network")
+    return url.rstrip("/")
+
+
+def _is_among(host: str, hosts: Collection[str]) -> bool:
+    return any(host.endswith(one) if one.startswith(".") else host == one for one in hosts)
+
+
+def _has_public_name(host: str) -> bool:
+    """Whether a host is not, by its own letters, one of a private network or a cloud's metadata."""
+    try:
+        return ip_address(host).is_global
+    except ValueError:
+        top = host.rpartition(".")[2]
+        # A last part that begins with a digit belongs to an address in other notation: 127.1
+        return "." in host and not top[:1].isdigit() and top not in PRIVATE_NAMES
 
 
 def is_loopback(host: str) -> bool:

@@ -20,6 +20,7 @@ from include.connections import has_connection
 from include.errors import BadInput, Stop
 from include.quality.builds import models_checksum
 from include.settings import PROJECT, Settings
+from include.store import keep_private, make_private_folder
 
 DBT_PROJECT = PROJECT / "dbt_project"
 BUILD = ("build", "--exclude-resource-type", "unit_test")
@@ -90,7 +91,8 @@ def run_dbt(
         require_secret()
     given = json.dumps(dbt_vars(as_of or settings.day()) | dict(variables or {}))
     command = [sys.executable, "-m", "include.dbt_runner", *arguments, "--vars", given]
-    settings.home.mkdir(parents=True, exist_ok=True)
+    keep_private()
+    make_private_folder(settings.home)
     finished = subprocess.run(command, env=os.environ | dbt_environment(settings), check=False)
     if finished.returncode != 0:
         raise Stop(f"dbt {' '.join(arguments[:1])} failed; its output says where")

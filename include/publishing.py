@@ -29,7 +29,7 @@ from include.errors import GateFailed, Retry, Stop
 from include.quality import report as reports
 from include.quality.builds import fingerprint, models_checksum, published_tables
 from include.settings import Settings
-from include.store import PRIVATE, Store
+from include.store import PRIVATE, Store, make_private_folder
 from include.warehouse import Warehouse, visit
 
 CURRENT = "published/current.json"
@@ -167,7 +167,7 @@ def _workspace(settings: Settings, store: Store) -> Iterator[Path]:
 
     The lock is the kernel's, so that a killed publisher never leaves it behind.
     """
-    settings.home.mkdir(parents=True, exist_ok=True)
+    make_private_folder(settings.home)
     folder = Path(store.locate("published") if store.is_local else settings.home) / ".publishing"
     with (settings.home / "publishing.lock").open("w") as lock:
         try:
@@ -175,7 +175,7 @@ def _workspace(settings: Settings, store: Store) -> Iterator[Path]:
         except BlockingIOError as error:
             raise Retry("another publish is under way", after_seconds=10) from error
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True, mode=0o700)
+        make_private_folder(folder)
         try:
             yield folder
         finally:
@@ -210,7 +210,7 @@ def _export(warehouse: Warehouse, workspace: Path) -> dict[str, int]:
     for table in published_tables(warehouse):
         schema, name = table["schema_name"], table["table_name"]
         file = workspace / schema / f"{name}.parquet"
-        file.parent.mkdir(exist_ok=True)
+        make_private_folder(file.parent)
         exported = warehouse.run("export_table", table=f"{schema}.{name}", path=str(file))
         rows[f"{schema}/{name}.parquet"] = exported["Count"][0].as_py()
     return rows

@@ -22,6 +22,7 @@ import fsspec
 from include.errors import Stop
 
 PRIVATE = 0o600
+PRIVATE_FOLDER = 0o700
 WORKSPACE = ".regulars-"
 # The object stores whose clients create a file on the condition that there is none.
 CREATES_ONCE = frozenset({"s3", "memory"})
@@ -33,7 +34,8 @@ class Store:
     """Files below one root, named by paths relative to it (`published/current.json`).
 
     A write to a local folder goes to a temporary name, is flushed to the disk, then renamed; an
-    object store's single put is atomic by itself. Every file is private to its owner (mode 0600).
+    object store's single put is atomic by itself. Every file and folder is private to its owner,
+    whatever the process's umask.
     """
 
     def __init__(self, url: str) -> None:
@@ -63,7 +65,7 @@ class Store:
             self.filesystem.pipe_file(self.locate(path), content)
             return
         target = Path(self.locate(path))
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(target.parent)
         descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".writing-")
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -115,7 +117,7 @@ class Store:
             file.unlink()
             return
         target = Path(self.locate(path))
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(target.parent)
         self._appear(file, target)
 
     def list(self, path: str) -> list[str]:
@@ -140,7 +142,7 @@ class Store:
         What a killed process left of its own is removed by the next one: it may hold contacts.
         """
         home = Path(self.root) if self.is_local else Path(tempfile.gettempdir())
-        home.mkdir(parents=True, exist_ok=True)
+        make_private_folder(home)
         _sweep(home)
         with tempfile.TemporaryDirectory(prefix=WORKSPACE, dir=home) as folder:
             lock = os.open(folder, os.O_RDONLY)
@@ -166,6 +168,20 @@ class Store:
 
 def _names(protocol: str | tuple[str, ...]) -> tuple[str, ...]:
     return (protocol,) if isinstance(protocol, str) else protocol
+
+
+def keep_private() -> None:
+    """From now on, what this process writes is its owner's alone.
+
+    For files that others write for us: DuckDB's log of changes and what it spills, dbt's logs.
+    """
+    os.umask(0o777 - PRIVATE_FOLDER)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for its owner alone."""
+    for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+        missing.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
 
 
 def _sweep(home: Path) -> None:

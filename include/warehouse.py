@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from include.errors import BadInput, RegularsError, Retry, Stop
 from include.settings import Settings
-from include.store import PRIVATE
+from include.store import PRIVATE, keep_private, make_private_folder
 
 STATEMENTS = Path(__file__).parent / "sql"
 
@@ -87,7 +87,8 @@ def visit(
     path = path or settings.warehouse_path
     if read_only and not path.exists():
         raise Stop("there is no warehouse yet: run `regulars ingest` first")
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keep_private()
+    make_private_folder(path.parent)
     try:
         connection = _connect(settings, path, read_only)
     except duckdb.Error as error:

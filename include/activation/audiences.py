@@ -40,16 +40,23 @@ class Target(Strict):
 
 
 class Guard(Strict):
-    """How much one plan may change; percentages are of what the destination holds now.
+    """How much one plan may change, and what happens to one that would change more.
 
-    The percentages do not apply to a first sync, which has nothing to compare with.
+    Percentages are of what the destination holds now, and need somebody there: while nobody is (a
+    first sync, a lost state), `max_first_sync` members may be added. A limit that is None (`null`)
+    is none. A breach blocks, or waits `approval_hours` for a person; no answer means no.
     """
 
     max_removed_percent: float = Field(30, ge=0)
     max_added_percent: float = Field(200, ge=0)
+    max_removed: int | None = Field(None, ge=0)
+    max_added: int | None = Field(None, ge=0)
+    max_first_sync: int | None = Field(10_000, ge=0)
     min_members: int = Field(1, ge=0)
     max_members: int | None = Field(None, ge=0)
+    max_snapshot_age_days: float = Field(7, gt=0)
     on_breach: Literal["block", "approval"] = "approval"
+    approval_hours: float = Field(12, gt=0, le=24 * 14)
 
 
 class Offer(Strict):
@@ -131,7 +138,7 @@ def get_audience(name: str, path: Path = DECLARATIONS) -> Audience:
     """One audience. Raises `BadInput` that lists the known ones if there is none of that name."""
     audiences = load_audiences(path)
     if name not in audiences:
-        raise BadInput(f"unknown audience {name}; known are: {', '.join(sorted(audiences))}")
+        raise BadInput(f"unknown audience {name!r}; known are: {', '.join(sorted(audiences))}")
     return audiences[name]
 
 

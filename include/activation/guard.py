@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
@@ -9,8 +10,6 @@ from typing import Literal
 from include.activation.audiences import Guard
 
 Decision = Literal["pass", "approval", "block"]
-# Data older than this were not refreshed by any schedule anybody would set.
-OLDEST_SNAPSHOT = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,29 +31,45 @@ class Verdict:
 
 
 def judge(guard: Guard, size: Size, snapshot_age: timedelta) -> Verdict:
-    """Hold a plan against its audience's guard.
-
-    Percentages are of what is held now, and do not apply to a first sync. An empty plan passes.
-    """
-    reasons = []
-    if size.held:
-        for verb, count, limit in (
-            ("remove", size.removes, guard.max_removed_percent),
-            ("add", size.adds, guard.max_added_percent),
-        ):
-            percent = 100 * count / size.held
-            if percent > limit:
-                reasons.append(
-                    f"would {verb} {count} of {size.held} held ({percent:.0f} %, limit {limit:g} %)"
-                )
-    if size.desired < guard.min_members:
-        reasons.append(f"the audience has {size.desired} members (minimum {guard.min_members})")
-    if guard.max_members is not None and size.desired > guard.max_members:
-        reasons.append(f"the audience has {size.desired} members (maximum {guard.max_members})")
-    if snapshot_age > OLDEST_SNAPSHOT:
-        reasons.append(
-            f"the snapshot is {snapshot_age.days} days old (limit {OLDEST_SNAPSHOT.days})"
-        )
-    if not reasons or not (size.adds or size.removes):
+    """Hold a plan against its audience's guard. A plan that changes no membership passes."""
+    if not (size.adds or size.removes):
         return Verdict()
-    return Verdict(guard.on_breach, tuple(reasons))
+    reasons = (
+        *_too_many("remove", size.removes, size.held, guard.max_removed_percent, guard.max_removed),
+        *_too_many("add", size.adds, size.held, guard.max_added_percent, guard.max_added),
+        *_first_sync(guard, size),
+        *_wrong_size(guard, size.desired),
+        *_stale(guard, snapshot_age),
+    )
+    return Verdict(guard.on_breach, reasons) if reasons else Verdict()
+
+
+def _too_many(
+    verb: str, count: int, held: int, most_percent: float, most: int | None
+) -> Iterator[str]:
+    if held and 100 * count > most_percent * held:
+        percent = round(100 * count / held, 1)
+        yield f"would {verb} {count} of {held} held ({percent:g} %, limit {most_percent:g} %)"
+    if most is not None and count > most:
+        yield f"would {verb} {count} members (limit {most})"
+
+
+def _first_sync(guard: Guard, size: Size) -> Iterator[str]:
+    most = guard.max_first_sync
+    if not size.held and most is not None and size.adds > most:
+        yield f"would add {size.adds} members where nobody is held yet (limit {most})"
+
+
+def _wrong_size(guard: Guard, desired: int) -> Iterator[str]:
+    if desired < guard.min_members:
+        members = f"has {desired} members" if desired else "is empty"
+        yield f"the audience {members} (minimum {guard.min_members})"
+    if guard.max_members is not None and desired > guard.max_members:
+        yield f"the audience has {desired} members (maximum {guard.max_members})"
+
+
+def _stale(guard: Guard, age: timedelta) -> Iterator[str]:
+    limit = guard.max_snapshot_age_days
+    days = age / timedelta(days=1)
+    if days > limit:
+        yield f"the snapshot is {round(days, 1):g} days old (limit {limit:g})"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -98,11 +98,11 @@ def make_plan(
     """Compare what a snapshot wants with what is held; write the plan unless nothing changes.
 
     Returns the plan, and whether it was written. `statuses` is the path of what the destination has
-    told us of its contacts. A plan of which nothing was sent is replaced.
+    told us of its contacts. A plan of which nothing was sent is replaced, unless it says the same:
+    a person may be looking at it, or have approved it.
     Raises `Stop` if the snapshot is older than the last one synced.
     """
     refuse_older(ledger, snapshot)
-    ledger.discard_unstarted()
     bench.show_wanted(snapshot, destination.name, audience.name)
     bench.show_state(ledger.state)
     bench.show_statuses(statuses)
@@ -117,6 +117,9 @@ def make_plan(
     counts = {row["operation"]: row for row in bench.run("plan_counts").to_pylist()}
     file = bench.keep(bench.statement("plan_rows"), "plan.parquet")
     plan = _describe(bench, ledger, destination, audience, snapshot, counts, _sha256(file))
+    if (waiting := _waiting(ledger)) and _say_the_same(waiting, plan):
+        return waiting, True
+    ledger.discard_unstarted()
     if not counts.keys() & set(OPERATIONS):
         return plan, False
     ledger.take(file, ledger.path(plan.plan_id, "plan.parquet"))
@@ -143,6 +146,19 @@ def refuse_older(ledger: Ledger, snapshot: Snapshot) -> None:
             f"snapshot {snapshot.snapshot_id} is older than the one that {ledger.audience} was "
             f"last synced to {ledger.destination} from: publish again"
         )
+
+
+def _waiting(ledger: Ledger) -> Plan | None:
+    """The plan that was made last, if nothing of it was sent."""
+    for plan_id in ledger.plan_ids()[-1:]:
+        if ledger.has(plan_id, "plan.json") and not ledger.has(plan_id, "started.json"):
+            return load_plan(ledger, plan_id)
+    return None
+
+
+def _say_the_same(one: Plan, other: Plan) -> bool:
+    """Whether two plans differ in nothing but the moment they were made at."""
+    return replace(one, plan_id=other.plan_id, created_at=other.created_at) == other
 
 
 def _describe(

@@ -142,8 +142,13 @@ def plan_audience(
         return _plan(work)
 
 
-def approve_plan(settings: Settings, audience: str, destination: str, plan_hash: str) -> None:
-    """Let the waiting plan through. Raises `GuardBreached` if it is not the one looked at."""
+def approve_plan(
+    settings: Settings, audience: str, destination: str, plan_hash: str, by: str | None = None
+) -> None:
+    """Let the waiting plan through. Raises `GuardBreached` if it is not the one looked at.
+
+    `by` is who approved it, where that is known.
+    """
     ledger = Ledger(Store(settings.store), destination, audience)
     waiting = ledger.plan_ids()[-1:]
     plan = load_plan(ledger, waiting[0]) if waiting else None
@@ -155,7 +160,8 @@ def approve_plan(settings: Settings, audience: str, destination: str, plan_hash:
             "look at it again"
         )
     approved_at = datetime.now(UTC).isoformat()
-    ledger.record(ledger.path(plan.plan_id, "approval.json"), {"approved_at": approved_at})
+    approval = {"approved_at": approved_at, "approved_by": by, "plan_hash": plan.content_hash}
+    ledger.record(ledger.path(plan.plan_id, "approval.json"), approval)
 
 
 def check_guard(summary: PlanSummary) -> None:
@@ -241,6 +247,17 @@ def status(settings: Settings) -> list[AudienceStatus]:
     """Where every audience stands at every destination it was ever planned for."""
     store = Store(settings.store)
     return [_status(settings, store, ledger) for ledger in ledgers(store)]
+
+
+def members_waiting(settings: Settings, audience: str, destination: str) -> int:
+    """Members whose change is planned, and neither answered nor folded into the state yet."""
+    ledger = Ledger(Store(settings.store), destination, audience)
+    for plan_id in ledger.plan_ids()[-1:]:
+        if ledger.has(plan_id, "finished.json") or not ledger.has(plan_id, "plan.json"):
+            return 0
+        sent = sum(receipt.sent for receipt in read_receipts(ledger, plan_id))
+        return sum(section.members for section in load_plan(ledger, plan_id).sections) - sent
+    return 0
 
 
 @contextmanager

@@ -56,7 +56,7 @@ AUDIENCE = Audience(
     description="A million people.",
     owner="bench",
     destinations=(Target(to="mailchimp", fields=("vip_tier",)), Target(to="meta")),
-    guard=Guard(min_members=0),
+    guard=Guard(min_members=0, max_first_sync=None),
 )
 
 

@@ -44,6 +44,8 @@ TIMEOUT_SECONDS = 120
 MERGE_TEXT_BYTES = 255
 MERGE_TAG_LENGTH = 10
 STANDARD_TAGS = frozenset({"EMAIL", "FNAME", "LNAME", "ADDRESS", "PHONE", "BIRTHDAY"})
+TITLE = re.compile(r"[A-Za-z][A-Za-z0-9 -]{0,60}")
+ERROR_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,60}")
 REACHABLE = "subscribed"
 BUSY = frozenset({408, 429, 503})
 MERGE_MARKERS = re.compile(r"\*\||\|\*")
@@ -142,7 +144,8 @@ class Mailchimp(Destination):
         data_center = key.rpartition("-")[2] if "-" in key else ""
         if not base_url and not re.fullmatch(r"[a-z]+\d+", data_center):
             raise BadInput(f"connection {self.connection()}: the API key must end in -us1 or alike")
-        url = checked_url(base_url or f"https://{data_center}.api.mailchimp.com", self.connection())
+        address = base_url or f"https://{data_center}.api.mailchimp.com"
+        url = checked_url(address, self.connection(), (".api.mailchimp.com",))
         # The client replaces the word "server" anywhere in an address, a list's id too.
         client = ApiClient({"api_key": key, "server": ""})
         client.host = f"{url.removesuffix('/3.0')}/3.0"
@@ -406,6 +409,8 @@ def _row_problem(member: Member, error: Mapping[str, str]) -> Rejection:
         if words in text:
             return Rejection(member.customer_id, code, reason, kind)
     code = str(error.get("error_code") or "unknown")
+    if not ERROR_CODE.fullmatch(code):
+        code = "unknown"
     return Rejection(member.customer_id, code, "Mailchimp refused the row", "fix_data")
 
 
@@ -440,6 +445,9 @@ def _failure(status: int | None, body: object) -> RegularsError:
         return Stop(f"the Mailchimp client failed ({type(body).__name__})")
     problem = _problem(body)
     title = str(problem.get("title") or "no title")
+    # A title is one of a glossary; anything else could quote an address.
+    if not TITLE.fullmatch(title):
+        title = "of no known title"
     if status in BUSY or status >= 500 or (status == 403 and not problem):
         return _busy(status)
     if status in (401, 403):

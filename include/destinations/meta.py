@@ -76,7 +76,8 @@ def _form_sent(
     headers: Mapping[str, str] | None = None,
     **options: Any,
 ) -> requests.Response:
-    """A session's `request`, with the body encoded before it."""
+    """A session's `request`, with the body encoded before it, and never on to another host."""
+    options["allow_redirects"] = False
     if not data:
         return send(method, url, headers=headers, **options)
     headers = {**(headers or {}), "Content-Type": "application/x-www-form-urlencoded"}
@@ -128,7 +129,8 @@ class Meta(Destination):
             raise BadInput(f"connection {self.connection()}: ad_account_id must be like act_1234")
         self._account = f"act_{account.removeprefix('act_')}"
         base_url = credentials.extra.get("base_url")
-        self._graph = checked_url(base_url, self.connection()) if base_url else None
+        hosts = ("graph.facebook.com",)
+        self._graph = checked_url(base_url, self.connection(), hosts) if base_url else None
         self._threads = threading.local()
 
     @property
@@ -193,15 +195,15 @@ class Meta(Destination):
             **options,
         )
         expected = len(rows) + (batch.session.received_before if batch.session else 0)
-        received = answer.get("num_received")
-        if not isinstance(received, int) or received < expected:
+        received = _number(answer.get("num_received"))
+        if received < expected:
             raise Retry(f"Meta says it received {received} people where {expected} were sent")
         return Answer(
             rejections=_invalid_entries(batch, answer.get("invalid_entry_samples") or ()),
             vendor={
                 "batch_seq": batch.session.sequence if batch.session else 1,
                 "num_received": received,
-                "num_invalid_entries": answer.get("num_invalid_entries", 0),
+                "num_invalid_entries": _number(answer.get("num_invalid_entries")),
             },
         )
 
@@ -235,6 +237,9 @@ class Meta(Destination):
             session = FacebookSession(
                 extra.get("app_id"), extra.get("app_secret"), self._token, timeout=TIMEOUT_SECONDS
             )
+            # The client would put the token into every address, and addresses are logged.
+            del session.requests.params["access_token"]
+            session.requests.headers["Authorization"] = f"Bearer {self._token}"
             if self._graph:
                 session.GRAPH = self._graph
             session.requests.request = partial(_form_sent, session.requests.request)
@@ -262,6 +267,11 @@ class Meta(Destination):
         if seconds := _regained_after(answer.headers()):
             self.hold_up(seconds)
         return body
+
+
+def _number(told: object) -> int:
+    """A count that Meta tells; 0 for what is none, whose text is not repeated."""
+    return told if isinstance(told, int) else 0
 
 
 def _invalid_entries(

@@ -29,6 +29,8 @@ from typing import IO, Any
 import psutil
 from pydantic import BaseModel
 
+from include.store import keep_private, make_private_folder
+
 SET_CHILD_SUBREAPER = 36
 GRACE_SECONDS = 3.0
 
@@ -153,7 +155,7 @@ def _send(send: Callable[[int, int], None], pid: int, number: int) -> None:
 
 def hold(path: Path) -> IO[str] | None:
     """Take a lock that ends with the process; None if another process holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     file = path.open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -171,7 +173,8 @@ def main() -> int:
         return 0
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    order.logs.mkdir(parents=True, exist_ok=True)
+    keep_private()
+    make_private_folder(order.logs)
     lock.truncate(0)
     lock.write(json.dumps(order.notice | {"keeper": os.getpid()}))
     lock.flush()

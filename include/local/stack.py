@@ -24,6 +24,7 @@ from include.local.environment import sandbox_connections, stack_environment
 from include.local.keeper import Order, Service, hold
 from include.local.rest import Airflow
 from include.settings import PROJECT, Settings
+from include.store import make_private_folder
 
 DAGS = PROJECT / "dags"
 POOLS = PROJECT / "plugins/pools.json"
@@ -128,7 +129,7 @@ class Stack:
             raise Stop(f"the local stack ended: {self._last_words()}")
 
     def _start(self) -> None:
-        self.logs.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.logs)
         for log in self.logs.glob("*.log"):
             log.unlink()
         with (self.logs / "keeper.log").open("ab") as output:

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import httpx
 
-from include.connections import Credentials, checked_url
+from include.connections import Credentials, checked_url, is_loopback
 from include.errors import BadInput, Reauthorise, Retry, Stop
 from include.sources.shopify_bulk import BulkParts
 from include.sources.shopify_queries import POLL_BULK, RUN_BULK, VERSION
@@ -104,7 +104,8 @@ class Admin:
                     "example.myshopify.com"
                 )
             base_url = f"https://{host}"
-        self.url = f"{checked_url(base_url, connection)}/admin/api/{VERSION}/graphql.json"
+        base_url = checked_url(base_url, connection, (".myshopify.com",))
+        self.url = f"{base_url}/admin/api/{VERSION}/graphql.json"
         self.http = httpx.Client(
             headers={"X-Shopify-Access-Token": token, "Accept": "application/json"},
             timeout=TIMEOUT,
@@ -163,6 +164,8 @@ class Admin:
             return BulkResult(started["createdAt"], [])
         # The address is signed: it needs no token, and must not get it.
         url = checked_url(operation["url"], self.connection)
+        if is_loopback(httpx.URL(url).host) and not is_loopback(httpx.URL(self.url).host):
+            raise Stop("Shopify names an address on this machine for a result")
         return BulkResult(started["createdAt"], self._download(url, operation["fileSize"], see))
 
     def affordable(self, size: int, cost: float, most: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from regulars_airflow.alerting import TellFailure, TellRecovery
 from regulars_airflow.retry import AskTheError
 
 DEFAULT_ARGS = {
@@ -14,6 +15,8 @@ DEFAULT_ARGS = {
     "retry_delay": timedelta(seconds=15),
     "retry_exponential_backoff": 2,
     "max_retry_delay": timedelta(minutes=10),
+    "on_failure_callback": TellFailure(),
+    "on_success_callback": TellRecovery(),
 }
 
 WAREHOUSE_POOL = "warehouse"

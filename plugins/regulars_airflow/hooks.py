@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 from airflow.sdk import BaseHook, Connection
 
+from include.alerts import CONNECTION as ALERTS
+from include.alerts import Channel, Message, open_channel
 from include.connections import Credentials, connection_id
 from include.destinations import Destination, open_destination
 from include.sources.base import Place, Source
@@ -132,6 +134,31 @@ class DatabaseHook(SourceHook):
         super().__init__(source_conn_id)
 
 
+class AlertsHook(BaseHook):
+    """Where alerts go: Slack, a webhook, or mail."""
+
+    conn_name_attr = "alerts_conn_id"
+    conn_type = "alerts"
+    default_conn_name = ALERTS
+    hook_name = "Alerts"
+
+    def __init__(self, alerts_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.alerts_conn_id = alerts_conn_id
+
+    def get_conn(self) -> Channel:
+        """The channel. Raises `BadInput` if the connection is short."""
+        return open_channel(_credentials(self.get_connection(self.alerts_conn_id)))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Send a first message; what the Test button of the connection's form says."""
+        try:
+            self.get_conn().tell(Message("Regulars can be heard", "This is a test.", "test"))
+        except Exception as error:
+            return False, str(error)
+        return True, "The message was accepted."
+
+
 def source_credentials(connection_id: str) -> Credentials:
     """What signs in at a source: any of Airflow's connections, of whatever type it is."""
     return _credentials(BaseHook.get_connection(connection_id))
@@ -143,7 +170,10 @@ def credentials(destination: str) -> Credentials:
 
 
 def _credentials(connection: Connection) -> Credentials:
-    """A connection as `include` knows it; an option left empty is none."""
+    """A connection as `include` knows it; an option left empty is none.
+
+    Airflow masks the password, and options named like secrets, as soon as they are read.
+    """
     options = connection.extra_dejson.items()
     return Credentials(
         password=connection.password,

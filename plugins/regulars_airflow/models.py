@@ -63,6 +63,8 @@ def _task(dag: Any, task_group: TaskGroup, node: Any, **_: Any) -> DbtModel:
         task_group=task_group,
         unique_id=node.unique_id,
         build_task_id=f"{GROUP}.{BUILD}",
-        # A failed model is built again by trying the build again.
+        # A failed model is built again by trying the build again, and told by its failure.
         retries=0,
+        on_failure_callback=None,
+        on_success_callback=None,
     )

@@ -88,6 +88,24 @@ def get_provider_info() -> dict[str, Any]:
                 },
             },
             {
+                "connection-type": "alerts",
+                "hook-class-name": "regulars_airflow.hooks.AlertsHook",
+                "hook-name": "Alerts",
+                "conn-fields": {
+                    "kind": _choice("Kind", "Where alerts go.", ["slack", "webhook", "smtp"]),
+                    "from": _text("From", "Mail only: the sender's address."),
+                    "to": _text("To", "Mail only: the recipients' addresses, with commas."),
+                },
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema", "extra"],
+                    "relabeling": {"host": "Address or mail server", "password": "Secret"},
+                    "placeholders": {
+                        "host": "of a webhook, or of a mail server; none for Slack",
+                        "password": "Slack: the webhook's address; webhook: signs; mail: signs in",
+                    },
+                },
+            },
+            {
                 "connection-type": "database",
                 "hook-class-name": "regulars_airflow.hooks.DatabaseHook",
                 "hook-name": "Shop database",

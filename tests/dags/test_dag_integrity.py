@@ -11,6 +11,7 @@ from airflow.utils.types import DagRunType
 
 from include.activation.audiences import switched_on
 from include.local.stack import load_pools
+from regulars_airflow.guarding import GuardPlan
 
 DAGS = Path(__file__).parents[2] / "dags"
 
@@ -85,7 +86,13 @@ def test_parsing_the_dags_touches_no_data(dagbag, home):
     assert list(home.iterdir()) == []
 
 
-def test_a_dry_run_ends_at_the_guard(dagbag):
-    guard = dagbag.dags["sync_audiences"].get_task("mailchimp.guard")
-    assert guard.python_callable({"plan_id": "a plan"}, params={"dry_run": True}) is False
-    assert guard.downstream_task_ids == {"mailchimp.send"}
+def test_whoever_waits_for_a_person_holds_up_nobody_else(dagbag):
+    sync = dagbag.dags["sync_audiences"]
+    guards = [task for task in sync.tasks if isinstance(task, GuardPlan)]
+    assert {guard.task_group.group_id for guard in guards} == set(sync.task_group.children)
+    for guard in guards:
+        group = guard.task_group.group_id
+        assert guard.pool == "default_pool"
+        assert guard.upstream_task_ids == {f"{group}.plan"}
+        assert guard.downstream_task_ids == {f"{group}.send"}
+    assert sync.max_active_runs >= 10 * len(switched_on())

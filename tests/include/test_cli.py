@@ -126,7 +126,7 @@ def test_an_error_is_one_line_that_says_what_to_do_and_exit_status_1(shop):
     shop, _ = shop
     finished = shop.run("sync", "--audience", "vipz")
     assert finished.returncode == 1
-    assert "unknown audience vipz; known are: advocates" in " ".join(finished.stderr.split())
+    assert "unknown audience 'vipz'; known are: advocates" in " ".join(finished.stderr.split())
     assert "Traceback" not in finished.stderr
 
 

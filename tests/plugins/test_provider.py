@@ -19,6 +19,7 @@ def providers() -> ProvidersManager:
         ("shopify", "Shopify"),
         ("woocommerce", "WooCommerce"),
         ("database", "Shop database"),
+        ("alerts", "Alerts"),
     ],
 )
 def test_airflow_knows_the_connection_type_and_can_test_it(providers, kind, name):
@@ -46,6 +47,7 @@ def test_every_source_that_tests_its_connection_has_a_form(providers):
         ("shopify", {"webhook_secret", "base_url"}),
         ("woocommerce", {"base_url"}),
         ("database", {"dialect", "sslmode", "sslrootcert"}),
+        ("alerts", {"kind", "from", "to"}),
     ],
 )
 def test_the_form_asks_for_what_is_needed(providers, kind, fields):
@@ -63,6 +65,7 @@ def test_the_form_asks_for_what_is_needed(providers, kind, fields):
         ("shopify", {"login", "port", "schema"}, {"host", "password"}),
         ("woocommerce", {"port", "schema"}, {"host", "login", "password"}),
         ("database", set(), {"schema"}),
+        ("alerts", {"schema"}, {"host", "password"}),
     ],
 )
 def test_the_form_hides_the_rest_and_calls_things_by_their_names(providers, kind, hidden, named):

@@ -96,6 +96,7 @@ class Shop:
         snapshot_id = published_at.strftime(IDENTIFIER)
         contents = {
             "desired_memberships": _memberships(audience, wanted),
+            "membership_decisions": _decisions(audience, wanted, list(others)),
             "contacts": _contacts([*wanted, *others]),
         }
         if codes is not None:
@@ -184,6 +185,23 @@ def _memberships(audience: str, wanted: list[Person]) -> pa.Table:
         for person in wanted
     ]
     names = ("channel", "audience", "customer_id", "member_key", "fingerprint", "payload")
+    return pa.Table.from_pylist(rows, schema=pa.schema([(n, pa.string()) for n in names]))
+
+
+def _decisions(audience: str, wanted: list[Person], others: list[Person]) -> pa.Table:
+    rows = [
+        {
+            "medium": medium,
+            "audience": audience,
+            "customer_id": person.customer_id,
+            "decision": decision,
+            "reason": "silent for 74 days",
+        }
+        for medium in ("email", "ads")
+        for persons, decision in ((wanted, "included"), (others, "no_consent"))
+        for person in persons
+    ]
+    names = ("medium", "audience", "customer_id", "decision", "reason")
     return pa.Table.from_pylist(rows, schema=pa.schema([(n, pa.string()) for n in names]))
 
 

@@ -48,7 +48,10 @@ def test_a_declaration_says_where_an_audience_goes_and_how_far_it_may_move(tmp_p
     [
         (changed(prioritty=1), "prioritty"),
         (changed(destinations=[{"to": "meta", "feilds": []}]), "destinations.0.feilds"),
-        (changed(guard={"max_removed": 3}), "guard.max_removed"),
+        (changed(guard={"max_removed_members": 3}), "guard.max_removed_members"),
+        (changed(guard={"max_removed": -1}), "guard.max_removed"),
+        (changed(guard={"approval_hours": 0}), "guard.approval_hours"),
+        (changed(guard={"on_breach": "ask"}), "guard.on_breach"),
         (changed(holdout_percent=80), "holdout_percent"),
         (changed(kind="newsletter"), "kind"),
         (changed(offer={"name": "thanks", "valid_days": 14}), "offer"),
