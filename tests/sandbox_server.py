@@ -38,6 +38,11 @@ class Sandbox:
     def woocommerce_url(self) -> str:
         return f"{self.url}/woocommerce/wp-json/wc/v3"
 
+    @property
+    def receiver_url(self) -> str:
+        """The double of somebody's webhook receiver."""
+        return f"{self.url}/receiver/calls"
+
     def truth(self, summary: bool = False) -> dict[str, Any]:
         """All the vendors hold; counts only with `summary`."""
         return self._get("/_truth", summary=summary)

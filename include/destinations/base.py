@@ -54,11 +54,15 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Members that go in one piece, by one verb."""
+    """Members that go in one piece, by one verb.
+
+    `plan_id` and `number` name it for good: a replay has them again, and no other batch has both.
+    """
 
     number: int
     members: Sequence[Member]
     session: Session | None = None
+    plan_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

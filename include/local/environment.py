@@ -19,6 +19,11 @@ SANDBOX_CONNECTIONS = {
         "password": "sandbox-token",
         "extra": {"ad_account_id": "act_1000", "base_url": "{sandbox}/meta"},
     },
+    "AIRFLOW_CONN_WEBHOOK_DEFAULT": {
+        "conn_type": "webhook",
+        "password": "sandbox-receiver-secret-of-no-value",
+        "extra": {"url": "{sandbox}/receiver/calls"},
+    },
 }
 """Credentials that only the sandbox takes, by the variable that holds the connection."""
 

@@ -97,6 +97,9 @@ def create_router(truth: Truth, gate: Gate) -> APIRouter:
                 """,
                 (UPLOADS_SHOWN,),
             ),
+            "receiver_audiences": truth.all(
+                "SELECT * FROM receiver_audiences ORDER BY size DESC, audience"
+            ),
             "shop": Shop(truth).settings(),
             "shop_counts": truth.shopify_counts(),
             "shop_orders": shop_orders(truth),

@@ -13,6 +13,7 @@ from include.sandbox.answers import Json
 from include.sandbox.faults import Fault, Gate
 from include.sandbox.mailchimp.contacts import Lists
 from include.sandbox.meta.errors import VERSION
+from include.sandbox.receiver import routes as receiver
 from include.sandbox.shopify import routes as shopify
 from include.sandbox.truth import Truth
 from include.sandbox.woocommerce import routes as woocommerce
@@ -65,6 +66,7 @@ def create_app(database: Path, latency_ms: float = 0) -> Gate:
     app.mount(f"/meta/{VERSION}", meta.create_app(truth))
     app.mount("/shopify", shopify.create_app(truth))
     app.mount("/woocommerce/wp-json/wc/v3", woocommerce.create_app(truth))
+    app.mount("/receiver", receiver.create_app(truth))
     app.include_router(page.create_router(truth, gate))
     app.include_router(shopify.create_world(truth))
     app.include_router(woocommerce.create_router(truth))

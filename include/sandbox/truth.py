@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from include.sandbox.receiver import tables as receiver
 from include.sandbox.woocommerce import tables as woocommerce
 
 SCHEMA = """
@@ -259,6 +260,7 @@ TABLES = (
     "shopify_code_creations",
     "calls",
     *woocommerce.TABLES,
+    *receiver.TABLES,
 )
 
 NEW_LIST_FIELDS = (
@@ -296,7 +298,7 @@ class Truth:
         self._create()
 
     def _create(self) -> None:
-        self.connection.executescript(SCHEMA + woocommerce.SCHEMA)
+        self.connection.executescript(SCHEMA + woocommerce.SCHEMA + receiver.SCHEMA)
         if not self.one(
             "SELECT 1 FROM pragma_table_info('meta_batches') WHERE name = 'deliveries'"
         ):
@@ -364,6 +366,7 @@ class Truth:
             "mailchimp": self._mailchimp(),
             "meta": self._meta(),
             "shopify": self._shopify(),
+            "receiver": receiver.holdings(self.connection),
         }
 
     def _mailchimp(self) -> dict[str, Any]:

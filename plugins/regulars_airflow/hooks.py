@@ -64,6 +64,28 @@ class MetaHook(DestinationHook):
         super().__init__(destination_conn_id)
 
 
+class WebhookHook(DestinationHook):
+    """A receiver of signed calls: its address, the secret that signs."""
+
+    conn_type = "webhook"
+    default_conn_name = "webhook_default"
+    hook_name = "Webhook"
+
+    def __init__(self, destination_conn_id: str = default_conn_name) -> None:
+        super().__init__(destination_conn_id)
+
+
+class FileDropHook(DestinationHook):
+    """A folder or an object store that files are left in."""
+
+    conn_type = "file_drop"
+    default_conn_name = "file_drop_default"
+    hook_name = "File drop"
+
+    def __init__(self, destination_conn_id: str = default_conn_name) -> None:
+        super().__init__(destination_conn_id)
+
+
 class SourceHook(BaseHook):
     """Try the connection that sources of one type sign in with.
 

@@ -48,6 +48,33 @@ def get_provider_info() -> dict[str, Any]:
                 },
             },
             {
+                "connection-type": "webhook",
+                "hook-class-name": "regulars_airflow.hooks.WebhookHook",
+                "hook-name": "Webhook",
+                "conn-fields": {
+                    "url": _text("Address", "Where calls go; https.", secret=True),
+                },
+                "ui-field-behaviour": {
+                    "hidden-fields": ["host", "port", "schema", "login", "extra"],
+                    "relabeling": {"password": "Signing secret"},
+                    "placeholders": {"password": "32 characters or more: openssl rand -hex 32"},
+                },
+            },
+            {
+                "connection-type": "file_drop",
+                "hook-class-name": "regulars_airflow.hooks.FileDropHook",
+                "hook-name": "File drop",
+                "conn-fields": {
+                    "folder": _text("Folder", "A path, or an address such as s3://bucket/folder."),
+                    "format": _choice("Format", "CSV unless said otherwise.", ["csv", "parquet"]),
+                },
+                "ui-field-behaviour": {
+                    "hidden-fields": ["host", "port", "schema", "login", "password", "extra"],
+                    "relabeling": {},
+                    "placeholders": {},
+                },
+            },
+            {
                 "connection-type": "shopify",
                 "hook-class-name": "regulars_airflow.hooks.ShopifyHook",
                 "hook-name": "Shopify",

@@ -8,9 +8,11 @@ import pytest
 from include.connections import Credentials
 from regulars_airflow.hooks import (
     DatabaseHook,
+    FileDropHook,
     MailchimpHook,
     MetaHook,
     ShopifyHook,
+    WebhookHook,
     WooCommerceHook,
     credentials,
     source_credentials,
@@ -94,6 +96,25 @@ def test_the_test_button_of_a_database_signs_in(keep):
         works, sentence = DatabaseHook().test_connection()
         assert not works
         assert SECRET not in sentence
+
+
+def test_the_test_button_of_a_webhook_reaches_the_receiver(server, keep):
+    extra = {"url": server.receiver_url}
+    secret = "sandbox-receiver-secret-of-no-value"
+    keep("webhook_default", conn_type="webhook", password=secret, extra=extra)
+    works, sentence = WebhookHook().test_connection()
+    assert works, sentence
+    keep("webhook_default", conn_type="webhook", password=SECRET * 3, extra=extra)
+    works, sentence = WebhookHook().test_connection()
+    assert not works
+    assert SECRET not in sentence
+
+
+def test_the_test_button_of_a_file_drop_leaves_nothing_behind(keep, tmp_path):
+    keep("file_drop_default", conn_type="file_drop", extra={"folder": str(tmp_path)})
+    works, sentence = FileDropHook().test_connection()
+    assert works, sentence
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("hook", [ShopifyHook, WooCommerceHook, DatabaseHook])
