@@ -39,6 +39,16 @@ class Sandbox:
         return f"{self.url}/woocommerce/wp-json/wc/v3"
 
     @property
+    def google_url(self) -> str:
+        """The Data Manager API; the version follows."""
+        return f"{self.url}/google"
+
+    @property
+    def tiktok_url(self) -> str:
+        """The Business API; `open_api` and the version follow."""
+        return f"{self.url}/tiktok"
+
+    @property
     def receiver_url(self) -> str:
         """The double of somebody's webhook receiver."""
         return f"{self.url}/receiver/calls"

@@ -96,6 +96,17 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a batch that a destination takes at once and works on later.
+
+    `failed` counts the members that were not taken, by the vendor's code; it names nobody.
+    """
+
+    state: Literal["processing", "done", "failed"]
+    failed: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ContactStatus:
     """What the destination says of one contact; nothing is sent for one who is not reachable."""
 
@@ -187,6 +198,10 @@ class Destination(ABC):
     def statuses(self, group: str, since: datetime | None, page: int) -> StatusPage:
         """One page of a group's contacts that may have changed since then; None asks for all."""
         raise NotImplementedError(f"{self.name} has no status group {group}")
+
+    def outcome(self, vendor: Mapping[str, str | int]) -> Outcome | None:
+        """What became of a batch by the `vendor` of its answer; None if that said it all."""
+        return None
 
     @classmethod
     def connection(cls) -> str:

@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from include.sandbox.google import tables as google
 from include.sandbox.receiver import tables as receiver
+from include.sandbox.tiktok import tables as tiktok
 from include.sandbox.woocommerce import tables as woocommerce
 
 SCHEMA = """
@@ -261,6 +263,8 @@ TABLES = (
     "calls",
     *woocommerce.TABLES,
     *receiver.TABLES,
+    *google.TABLES,
+    *tiktok.TABLES,
 )
 
 NEW_LIST_FIELDS = (
@@ -298,7 +302,9 @@ class Truth:
         self._create()
 
     def _create(self) -> None:
-        self.connection.executescript(SCHEMA + woocommerce.SCHEMA + receiver.SCHEMA)
+        self.connection.executescript(
+            SCHEMA + woocommerce.SCHEMA + receiver.SCHEMA + google.SCHEMA + tiktok.SCHEMA
+        )
         if not self.one(
             "SELECT 1 FROM pragma_table_info('meta_batches') WHERE name = 'deliveries'"
         ):
@@ -366,6 +372,8 @@ class Truth:
             "mailchimp": self._mailchimp(),
             "meta": self._meta(),
             "shopify": self._shopify(),
+            "google": google.holdings(self.connection),
+            "tiktok": tiktok.holdings(self.connection),
             "receiver": receiver.holdings(self.connection),
         }
 

@@ -11,7 +11,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "regulars",
         "name": "Regulars",
-        "description": "Audiences from a shop's orders, kept in step at Mailchimp and Meta.",
+        "description": "A shop's audiences, kept in step at Mailchimp and the ad platforms.",
         "versions": [version("regulars")],
         "connection-types": [
             {
@@ -45,6 +45,42 @@ def get_provider_info() -> dict[str, Any]:
                     "hidden-fields": ["host", "port", "schema", "login", "extra"],
                     "relabeling": {"password": "Access token"},
                     "placeholders": {"password": "a system user's token with ads_management"},
+                },
+            },
+            {
+                "connection-type": "google",
+                "hook-class-name": "regulars_airflow.hooks.GoogleHook",
+                "hook-name": "Google Customer Match",
+                "conn-fields": {
+                    "customer_id": _text("Customer id", "The Google Ads account's, 123-456-7890."),
+                    "login_customer_id": _text(
+                        "Login customer id", "Only if a manager account signs in for it."
+                    ),
+                    "customer_match_terms": _choice(
+                        "Customer Match terms",
+                        "https://support.google.com/adspolicy/answer/6299717",
+                        ["accepted"],
+                    ),
+                    "base_url": _text("Base URL", "Only to point at a sandbox on loopback."),
+                },
+                "ui-field-behaviour": {
+                    "hidden-fields": ["host", "port", "schema", "login", "extra"],
+                    "relabeling": {"password": "Key"},
+                    "placeholders": {"password": "the whole JSON key of a service account"},
+                },
+            },
+            {
+                "connection-type": "tiktok",
+                "hook-class-name": "regulars_airflow.hooks.TikTokHook",
+                "hook-name": "TikTok Ads",
+                "conn-fields": {
+                    "advertiser_id": _text("Advertiser id", "The ad account's number."),
+                    "base_url": _text("Base URL", "Only to point at a sandbox on loopback."),
+                },
+                "ui-field-behaviour": {
+                    "hidden-fields": ["host", "port", "schema", "login", "extra"],
+                    "relabeling": {"password": "Access token"},
+                    "placeholders": {"password": "a long-term token with audience management"},
                 },
             },
             {
