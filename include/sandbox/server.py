@@ -38,6 +38,7 @@ class ListOptions(Control):
     """A list's settings; a list that is not there is made."""
 
     double_optin: bool = False
+    marketing_permissions: list[str] = []
 
 
 class AccountOptions(Control):
@@ -135,6 +136,13 @@ def add_world(app: FastAPI, truth: Truth) -> None:
             truth.connection.execute(
                 "UPDATE mailchimp_lists SET double_optin = ? WHERE list_id = ?",
                 (options.double_optin, list_id),
+            )
+            truth.connection.execute(
+                "DELETE FROM mailchimp_permissions WHERE list_id = ?", (list_id,)
+            )
+            truth.connection.executemany(
+                "INSERT INTO mailchimp_permissions VALUES (?, ?)",
+                [(list_id, permission) for permission in options.marketing_permissions],
             )
         return Json({"list_id": list_id, **options.model_dump()})
 

@@ -22,6 +22,13 @@ CREATE TABLE IF NOT EXISTS mailchimp_lists (
     created_at TEXT NOT NULL
 );
 
+-- What a list with GDPR fields asks of a contact: e-mail, direct mail, customised advertising.
+CREATE TABLE IF NOT EXISTS mailchimp_permissions (
+    list_id TEXT NOT NULL,
+    permission_id TEXT NOT NULL,
+    PRIMARY KEY (list_id, permission_id)
+);
+
 CREATE TABLE IF NOT EXISTS mailchimp_merge_fields (
     list_id TEXT NOT NULL,
     merge_id INTEGER NOT NULL,
@@ -243,6 +250,7 @@ CREATE TABLE IF NOT EXISTS calls (
 
 TABLES = (
     "mailchimp_lists",
+    "mailchimp_permissions",
     "mailchimp_merge_fields",
     "mailchimp_members",
     "mailchimp_segments",
@@ -411,6 +419,9 @@ class Truth:
                 "status": row["status"],
                 "status_by": row["status_by"],
                 "merge_fields": json.loads(row["merge_fields"]),
+                "marketing_permissions": json.loads(row["attributes"]).get(
+                    "marketing_permissions", []
+                ),
                 "tags": tags.get(row["member_number"], []),
                 "last_changed": row["last_changed"],
                 **effects,

@@ -20,6 +20,10 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "Mailchimp",
                 "conn-fields": {
                     "list_id": _text("List id", "Mailchimp's audience: Settings, Audience name."),
+                    "marketing_permission_ids": _text(
+                        "Marketing permissions",
+                        "Of a list with GDPR fields: the ids that consent to e-mail stands for.",
+                    ),
                     "webhook_secret": _text(
                         "Webhook secret", "Shown once, when the webhook is made.", secret=True
                     ),
