@@ -74,8 +74,11 @@ def has_connection(connection: str) -> bool:
     return bool(os.environ.get(f"{PREFIX}{connection.upper()}"))
 
 
-def checked_url(url: str, connection: str, hosts: Collection[str] = ()) -> str:
-    """A base address without its final slash: https, or http to this machine alone.
+def checked_url(
+    url: str, connection: str, hosts: Collection[str] = (), option: str = "base_url"
+) -> str:
+    """An address that stands in a connection, without its final slash: https, or http to this
+    machine alone.
 
     `hosts` are the only ones it may lead to; one that begins with a dot stands for all below it.
     Without them it may lead to any host with a public name. Raises `BadInput` otherwise, because
@@ -92,7 +95,7 @@ def checked_url(url: str, connection: str, hosts: Collection[str] = ()) -> str:
     if is_loopback(host) and parts.scheme in ("http", "https"):
         return url.rstrip("/")
     if parts.scheme != "https" or not host:
-        raise BadInput(f"connection {connection}: base_url must be https (http only on loopback)")
+        raise BadInput(f"connection {connection}: {option} must be https (http only on loopback)")
     if hosts and (has_port or not _is_among(host, hosts)):
         known = ", ".join(sorted(hosts)).replace(" .", " *.").removeprefix(".")
         raise BadInput(f"connection {connection}: its address must lead to {known}")

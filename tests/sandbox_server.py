@@ -38,6 +38,21 @@ class Sandbox:
     def woocommerce_url(self) -> str:
         return f"{self.url}/woocommerce/wp-json/wc/v3"
 
+    @property
+    def google_url(self) -> str:
+        """The Data Manager API; the version follows."""
+        return f"{self.url}/google"
+
+    @property
+    def tiktok_url(self) -> str:
+        """The Business API; `open_api` and the version follow."""
+        return f"{self.url}/tiktok"
+
+    @property
+    def receiver_url(self) -> str:
+        """The double of somebody's webhook receiver."""
+        return f"{self.url}/receiver/calls"
+
     def truth(self, summary: bool = False) -> dict[str, Any]:
         """All the vendors hold; counts only with `summary`."""
         return self._get("/_truth", summary=summary)

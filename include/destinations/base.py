@@ -55,11 +55,15 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Members that go in one piece, by one verb."""
+    """Members that go in one piece, by one verb.
+
+    `plan_id` and `number` name it for good: a replay has them again, and no other batch has both.
+    """
 
     number: int
     members: Sequence[Member]
     session: Session | None = None
+    plan_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,17 @@ class Answer:
 
     rejections: tuple[Rejection, ...] = ()
     vendor: Mapping[str, str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a batch that a destination takes at once and works on later.
+
+    `failed` counts the members that were not taken, by the vendor's code; it names nobody.
+    """
+
+    state: Literal["processing", "done", "failed"]
+    failed: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +206,10 @@ class Destination(ABC):
     def statuses(self, group: str, since: datetime | None, page: int) -> StatusPage:
         """One page of a group's contacts that may have changed since then; None asks for all."""
         raise NotImplementedError(f"{self.name} has no status group {group}")
+
+    def outcome(self, vendor: Mapping[str, str | int]) -> Outcome | None:
+        """What became of a batch by the `vendor` of its answer; None if that said it all."""
+        return None
 
     @classmethod
     def connection(cls) -> str:

@@ -51,6 +51,11 @@ BUSY = frozenset({408, 429, 503})
 MERGE_MARKERS = re.compile(r"\*\||\|\*")
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]+")
 
+PERMISSIONS_MISSING = (
+    "the list asks for marketing permissions: put the ids of those that your consent to e-mail "
+    "stands for into the connection's marketing_permission_ids"
+)
+
 STATUS_REASONS = {
     "pending": "waits for the person to confirm the subscription",
     "unsubscribed": "the person has unsubscribed",
@@ -140,6 +145,8 @@ class Mailchimp(Destination):
     def __init__(self, credentials: Credentials) -> None:
         key = credentials.require_password(self.connection())
         self.list_id = credentials.require_option("list_id", self.connection())
+        permissions = credentials.extra.get("marketing_permission_ids", "")
+        self._permissions = [one.strip() for one in permissions.split(",") if one.strip()]
         base_url = credentials.extra.get("base_url")
         data_center = key.rpartition("-")[2] if "-" in key else ""
         if not base_url and not re.fullmatch(r"[a-z]+\d+", data_center):
@@ -162,11 +169,13 @@ class Mailchimp(Destination):
         """Ping, then look the list up."""
         try:
             _call(self._ping.get)
-            found = _call(self._lists.get_list, self.list_id, fields=["name"])
+            found = self._settings
         except Missing:
             return False, f"The API key works, but there is no list {self.list_id}."
         except RegularsError as error:
             return False, str(error)
+        if found.get("marketing_permissions") and not self._permissions:
+            return False, PERMISSIONS_MISSING
         return True, f"Connected to the list {found.get('name')}."
 
     def ensure_audience(
@@ -233,10 +242,14 @@ class Mailchimp(Destination):
         return StatusPage(contacts, math.ceil(answer["total_items"] / PAGE))
 
     @cached_property
+    def _settings(self) -> dict[str, Any]:
+        fields = ["name", "double_optin", "marketing_permissions"]
+        return _call(self._lists.get_list, self.list_id, fields=fields)
+
+    @property
     def _status_of_new_contacts(self) -> str:
         """What a new contact becomes: on a double opt-in list the person confirms first."""
-        found = _call(self._lists.get_list, self.list_id, fields=["double_optin"])
-        return "pending" if found.get("double_optin") else REACHABLE
+        return "pending" if self._settings.get("double_optin") else REACHABLE
 
     def _upsert(self, members: Sequence[Member], *, creates: bool) -> dict[str, Rejection]:
         """Write the contacts' fields; rejections by customer.
@@ -249,12 +262,48 @@ class Mailchimp(Destination):
         acquainted = [m for m in members if not (creates and m.status is None)]
         if strangers:
             status = self._status_of_new_contacts
-            refused = self._write_contacts(strangers, status, update_existing=False)
+            if self._settings.get("marketing_permissions"):
+                refused = self._create_with_permissions(strangers, status)
+            else:
+                refused = self._write_contacts(strangers, status, update_existing=False)
             exist = {who for who, why in refused.items() if why.code == "exists"}
             acquainted += [m for m in strangers if m.customer_id in exist]
             rejections.update({k: v for k, v in refused.items() if k not in exist})
         if acquainted:
             rejections.update(self._write_contacts(acquainted, None, update_existing=True))
+        return rejections
+
+    def _create_with_permissions(
+        self, members: Sequence[Member], status: str
+    ) -> dict[str, Rejection]:
+        """Create contacts together with the permissions that our consent means; one at a time.
+
+        The batch call knows no permissions. Who exists is left alone: the call that creates would
+        also subscribe an archived contact again, and what a person has chosen stays.
+        """
+        if not self._permissions:
+            raise Stop(PERMISSIONS_MISSING)
+        enabled = [{"marketing_permission_id": one, "enabled": True} for one in self._permissions]
+        rejections: dict[str, Rejection] = {}
+        for member in members:
+            item = _item(member, status) | {"marketing_permissions": enabled}
+            try:
+                _call(self._lists.get_list_member, self.list_id, member.identity, fields=["id"])
+                rejections[member.customer_id] = _exists(member)
+            except Missing:
+                try:
+                    options = {"skip_merge_validation": "true"}
+                    created = _call(self._lists.add_list_member, self.list_id, item, **options)
+                    if created.get("status") != REACHABLE:
+                        rejection = _suppressed(member, str(created.get("status")))
+                        rejections[member.customer_id] = rejection
+                except BatchRefused as refusal:
+                    error = {"error": refusal.code, "error_code": refusal.code}
+                    rejections[member.customer_id] = (
+                        _exists(member)
+                        if refusal.code == "Member Exists"
+                        else _row_problem(member, error)
+                    )
         return rejections
 
     def _write_contacts(
@@ -401,9 +450,13 @@ def _suppressed(member: Member, status: str) -> Rejection:
     return Rejection(member.customer_id, status, reason, "suppressed")
 
 
+def _exists(member: Member) -> Rejection:
+    return Rejection(member.customer_id, "exists", "the contact is on the list", "retry")
+
+
 def _row_problem(member: Member, error: Mapping[str, str]) -> Rejection:
     if error.get("error_code") == "ERROR_CONTACT_EXISTS":
-        return Rejection(member.customer_id, "exists", "the contact is on the list", "retry")
+        return _exists(member)
     text = f"{error.get('error', '')} {error.get('field_message', '')}".lower()
     for words, code, kind, reason in ROW_PROBLEMS:
         if words in text:

@@ -19,6 +19,25 @@ SANDBOX_CONNECTIONS = {
         "password": "sandbox-token",
         "extra": {"ad_account_id": "act_1000", "base_url": "{sandbox}/meta"},
     },
+    "AIRFLOW_CONN_GOOGLE_DEFAULT": {
+        "conn_type": "google",
+        "password": "sandbox-token",
+        "extra": {
+            "customer_id": "1234567890",
+            "customer_match_terms": "accepted",
+            "base_url": "{sandbox}/google",
+        },
+    },
+    "AIRFLOW_CONN_TIKTOK_DEFAULT": {
+        "conn_type": "tiktok",
+        "password": "sandbox-token",
+        "extra": {"advertiser_id": "7000000000000000001", "base_url": "{sandbox}/tiktok"},
+    },
+    "AIRFLOW_CONN_WEBHOOK_DEFAULT": {
+        "conn_type": "webhook",
+        "password": "sandbox-receiver-secret-of-no-value",
+        "extra": {"url": "{sandbox}/receiver/calls"},
+    },
 }
 """Credentials that only the sandbox takes, by the variable that holds the connection."""
 

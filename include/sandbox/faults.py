@@ -19,14 +19,25 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from include.sandbox.answers import dump
+from include.sandbox.google.errors import error_with_status as google_error
 from include.sandbox.mailchimp.problems import CONNECTIONS, problem, problem_with_status
 from include.sandbox.mailchimp.requests import credential
 from include.sandbox.meta.errors import error_with_status
+from include.sandbox.receiver.routes import error_with_status as receiver_error
 from include.sandbox.shopify.errors import error_with_status as shopify_error
+from include.sandbox.tiktok.routes import error_with_status as tiktok_error
 from include.sandbox.truth import Truth
 from include.sandbox.woocommerce import requests as woocommerce
 
-VENDORS = ("/mailchimp/", "/meta/", "/shopify/", "/woocommerce/")
+VENDORS = (
+    "/mailchimp/",
+    "/meta/",
+    "/shopify/",
+    "/woocommerce/",
+    "/receiver/",
+    "/google/",
+    "/tiktok/",
+)
 DRIPS = 20
 GATEWAY_PAGE = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
 
@@ -304,6 +315,9 @@ def canned(fault: Fault, path: str) -> Answer:
     if fault.body is None:
         vendors = {
             "meta": error_with_status,
+            "receiver": receiver_error,
+            "google": google_error,
+            "tiktok": tiktok_error,
             "shopify": shopify_error,
             "woocommerce": woocommerce.error_with_status,
         }

@@ -17,6 +17,7 @@ from include.sandbox.mailchimp.contacts import Lists
 from include.sandbox.meta.audiences import Audiences
 from include.sandbox.shopify.resources import order_resource
 from include.sandbox.shopify.shop import Shop
+from include.sandbox.tiktok import routes as tiktok
 from include.sandbox.truth import STATUSES, Truth
 
 MEMBERS_A_PAGE = 15
@@ -96,6 +97,11 @@ def create_router(truth: Truth, gate: Gate) -> APIRouter:
                 ORDER BY sessions.started_at DESC LIMIT ?
                 """,
                 (UPLOADS_SHOWN,),
+            ),
+            "google_lists": truth.all("SELECT * FROM google_lists ORDER BY size DESC"),
+            "tiktok_audiences": tiktok_table(truth),
+            "receiver_audiences": truth.all(
+                "SELECT * FROM receiver_audiences ORDER BY size DESC, audience"
             ),
             "shop": Shop(truth).settings(),
             "shop_counts": truth.shopify_counts(),
@@ -195,6 +201,14 @@ def shop_orders(truth: Truth) -> list[dict[str, Any]]:
     shop = Shop(truth)
     currency = shop.settings().currency
     return [order_resource(shop.parse(row), row["updated_at"], currency) for row in rows]
+
+
+def tiktok_table(truth: Truth) -> list[dict[str, Any]]:
+    """TikTok's audiences, each as TikTok shows it and with what was really uploaded."""
+    return [
+        {**row, **tiktok.details(truth, row), "uploaded": row["size"]}
+        for row in truth.all("SELECT * FROM tiktok_audiences ORDER BY size DESC")
+    ]
 
 
 def audience_table(truth: Truth, audiences: Audiences) -> list[dict[str, Any]]:

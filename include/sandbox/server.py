@@ -11,9 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from include.sandbox import mailchimp, meta, page
 from include.sandbox.answers import Json
 from include.sandbox.faults import Fault, Gate
+from include.sandbox.google import routes as google
 from include.sandbox.mailchimp.contacts import Lists
 from include.sandbox.meta.errors import VERSION
+from include.sandbox.receiver import routes as receiver
 from include.sandbox.shopify import routes as shopify
+from include.sandbox.tiktok import routes as tiktok
 from include.sandbox.truth import Truth
 from include.sandbox.woocommerce import routes as woocommerce
 
@@ -35,6 +38,7 @@ class ListOptions(Control):
     """A list's settings; a list that is not there is made."""
 
     double_optin: bool = False
+    marketing_permissions: list[str] = []
 
 
 class AccountOptions(Control):
@@ -65,9 +69,14 @@ def create_app(database: Path, latency_ms: float = 0) -> Gate:
     app.mount(f"/meta/{VERSION}", meta.create_app(truth))
     app.mount("/shopify", shopify.create_app(truth))
     app.mount("/woocommerce/wp-json/wc/v3", woocommerce.create_app(truth))
+    app.mount("/google/v1", google.create_app(truth))
+    app.mount("/tiktok/open_api/v1.3", tiktok.create_app(truth))
+    app.mount("/receiver", receiver.create_app(truth))
     app.include_router(page.create_router(truth, gate))
     app.include_router(shopify.create_world(truth))
     app.include_router(woocommerce.create_router(truth))
+    app.include_router(google.create_router(truth))
+    app.include_router(tiktok.create_router(truth))
     add_observation(app, truth, gate)
     add_world(app, truth)
     return gate
@@ -127,6 +136,13 @@ def add_world(app: FastAPI, truth: Truth) -> None:
             truth.connection.execute(
                 "UPDATE mailchimp_lists SET double_optin = ? WHERE list_id = ?",
                 (options.double_optin, list_id),
+            )
+            truth.connection.execute(
+                "DELETE FROM mailchimp_permissions WHERE list_id = ?", (list_id,)
+            )
+            truth.connection.executemany(
+                "INSERT INTO mailchimp_permissions VALUES (?, ?)",
+                [(list_id, permission) for permission in options.marketing_permissions],
             )
         return Json({"list_id": list_id, **options.model_dump()})
 

@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from include.sandbox.google import tables as google
+from include.sandbox.receiver import tables as receiver
+from include.sandbox.tiktok import tables as tiktok
 from include.sandbox.woocommerce import tables as woocommerce
 
 SCHEMA = """
@@ -17,6 +20,13 @@ CREATE TABLE IF NOT EXISTS mailchimp_lists (
     name TEXT NOT NULL,
     double_optin INTEGER NOT NULL DEFAULT 0,
     created_at TEXT NOT NULL
+);
+
+-- What a list with GDPR fields asks of a contact: e-mail, direct mail, customised advertising.
+CREATE TABLE IF NOT EXISTS mailchimp_permissions (
+    list_id TEXT NOT NULL,
+    permission_id TEXT NOT NULL,
+    PRIMARY KEY (list_id, permission_id)
 );
 
 CREATE TABLE IF NOT EXISTS mailchimp_merge_fields (
@@ -240,6 +250,7 @@ CREATE TABLE IF NOT EXISTS calls (
 
 TABLES = (
     "mailchimp_lists",
+    "mailchimp_permissions",
     "mailchimp_merge_fields",
     "mailchimp_members",
     "mailchimp_segments",
@@ -259,6 +270,9 @@ TABLES = (
     "shopify_code_creations",
     "calls",
     *woocommerce.TABLES,
+    *receiver.TABLES,
+    *google.TABLES,
+    *tiktok.TABLES,
 )
 
 NEW_LIST_FIELDS = (
@@ -296,7 +310,9 @@ class Truth:
         self._create()
 
     def _create(self) -> None:
-        self.connection.executescript(SCHEMA + woocommerce.SCHEMA)
+        self.connection.executescript(
+            SCHEMA + woocommerce.SCHEMA + receiver.SCHEMA + google.SCHEMA + tiktok.SCHEMA
+        )
         if not self.one(
             "SELECT 1 FROM pragma_table_info('meta_batches') WHERE name = 'deliveries'"
         ):
@@ -364,6 +380,9 @@ class Truth:
             "mailchimp": self._mailchimp(),
             "meta": self._meta(),
             "shopify": self._shopify(),
+            "google": google.holdings(self.connection),
+            "tiktok": tiktok.holdings(self.connection),
+            "receiver": receiver.holdings(self.connection),
         }
 
     def _mailchimp(self) -> dict[str, Any]:
@@ -400,6 +419,9 @@ class Truth:
                 "status": row["status"],
                 "status_by": row["status_by"],
                 "merge_fields": json.loads(row["merge_fields"]),
+                "marketing_permissions": json.loads(row["attributes"]).get(
+                    "marketing_permissions", []
+                ),
                 "tags": tags.get(row["member_number"], []),
                 "last_changed": row["last_changed"],
                 **effects,

@@ -66,6 +66,50 @@ class MetaHook(DestinationHook):
         super().__init__(destination_conn_id)
 
 
+class GoogleHook(DestinationHook):
+    """A Google Ads account: key of a service account, customer id."""
+
+    conn_type = "google"
+    default_conn_name = "google_default"
+    hook_name = "Google Customer Match"
+
+    def __init__(self, destination_conn_id: str = default_conn_name) -> None:
+        super().__init__(destination_conn_id)
+
+
+class TikTokHook(DestinationHook):
+    """A TikTok ad account: access token, advertiser id."""
+
+    conn_type = "tiktok"
+    default_conn_name = "tiktok_default"
+    hook_name = "TikTok Ads"
+
+    def __init__(self, destination_conn_id: str = default_conn_name) -> None:
+        super().__init__(destination_conn_id)
+
+
+class WebhookHook(DestinationHook):
+    """A receiver of signed calls: its address, the secret that signs."""
+
+    conn_type = "webhook"
+    default_conn_name = "webhook_default"
+    hook_name = "Webhook"
+
+    def __init__(self, destination_conn_id: str = default_conn_name) -> None:
+        super().__init__(destination_conn_id)
+
+
+class FileDropHook(DestinationHook):
+    """A folder or an object store that files are left in."""
+
+    conn_type = "file_drop"
+    default_conn_name = "file_drop_default"
+    hook_name = "File drop"
+
+    def __init__(self, destination_conn_id: str = default_conn_name) -> None:
+        super().__init__(destination_conn_id)
+
+
 class SourceHook(BaseHook):
     """Try the connection that sources of one type sign in with.
 

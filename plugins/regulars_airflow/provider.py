@@ -11,7 +11,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "regulars",
         "name": "Regulars",
-        "description": "Audiences from a shop's orders, kept in step at Mailchimp and Meta.",
+        "description": "A shop's audiences, kept in step at Mailchimp and the ad platforms.",
         "versions": [version("regulars")],
         "connection-types": [
             {
@@ -20,6 +20,10 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "Mailchimp",
                 "conn-fields": {
                     "list_id": _text("List id", "Mailchimp's audience: Settings, Audience name."),
+                    "marketing_permission_ids": _text(
+                        "Marketing permissions",
+                        "Of a list with GDPR fields: the ids that consent to e-mail stands for.",
+                    ),
                     "webhook_secret": _text(
                         "Webhook secret", "Shown once, when the webhook is made.", secret=True
                     ),
@@ -45,6 +49,69 @@ def get_provider_info() -> dict[str, Any]:
                     "hidden-fields": ["host", "port", "schema", "login", "extra"],
                     "relabeling": {"password": "Access token"},
                     "placeholders": {"password": "a system user's token with ads_management"},
+                },
+            },
+            {
+                "connection-type": "google",
+                "hook-class-name": "regulars_airflow.hooks.GoogleHook",
+                "hook-name": "Google Customer Match",
+                "conn-fields": {
+                    "customer_id": _text("Customer id", "The Google Ads account's, 123-456-7890."),
+                    "login_customer_id": _text(
+                        "Login customer id", "Only if a manager account signs in for it."
+                    ),
+                    "customer_match_terms": _choice(
+                        "Customer Match terms",
+                        "https://support.google.com/adspolicy/answer/6299717",
+                        ["accepted"],
+                    ),
+                    "base_url": _text("Base URL", "Only to point at a sandbox on loopback."),
+                },
+                "ui-field-behaviour": {
+                    "hidden-fields": ["host", "port", "schema", "login", "extra"],
+                    "relabeling": {"password": "Key"},
+                    "placeholders": {"password": "the whole JSON key of a service account"},
+                },
+            },
+            {
+                "connection-type": "tiktok",
+                "hook-class-name": "regulars_airflow.hooks.TikTokHook",
+                "hook-name": "TikTok Ads",
+                "conn-fields": {
+                    "advertiser_id": _text("Advertiser id", "The ad account's number."),
+                    "base_url": _text("Base URL", "Only to point at a sandbox on loopback."),
+                },
+                "ui-field-behaviour": {
+                    "hidden-fields": ["host", "port", "schema", "login", "extra"],
+                    "relabeling": {"password": "Access token"},
+                    "placeholders": {"password": "a long-term token with audience management"},
+                },
+            },
+            {
+                "connection-type": "webhook",
+                "hook-class-name": "regulars_airflow.hooks.WebhookHook",
+                "hook-name": "Webhook",
+                "conn-fields": {
+                    "url": _text("Address", "Where calls go; https.", secret=True),
+                },
+                "ui-field-behaviour": {
+                    "hidden-fields": ["host", "port", "schema", "login", "extra"],
+                    "relabeling": {"password": "Signing secret"},
+                    "placeholders": {"password": "32 characters or more: openssl rand -hex 32"},
+                },
+            },
+            {
+                "connection-type": "file_drop",
+                "hook-class-name": "regulars_airflow.hooks.FileDropHook",
+                "hook-name": "File drop",
+                "conn-fields": {
+                    "folder": _text("Folder", "A path, or an address such as s3://bucket/folder."),
+                    "format": _choice("Format", "CSV unless said otherwise.", ["csv", "parquet"]),
+                },
+                "ui-field-behaviour": {
+                    "hidden-fields": ["host", "port", "schema", "login", "password", "extra"],
+                    "relabeling": {},
+                    "placeholders": {},
                 },
             },
             {

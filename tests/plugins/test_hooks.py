@@ -8,9 +8,13 @@ import pytest
 from include.connections import Credentials
 from regulars_airflow.hooks import (
     DatabaseHook,
+    FileDropHook,
+    GoogleHook,
     MailchimpHook,
     MetaHook,
     ShopifyHook,
+    TikTokHook,
+    WebhookHook,
     WooCommerceHook,
     credentials,
     source_credentials,
@@ -94,6 +98,44 @@ def test_the_test_button_of_a_database_signs_in(keep):
         works, sentence = DatabaseHook().test_connection()
         assert not works
         assert SECRET not in sentence
+
+
+@pytest.mark.parametrize(
+    ("hook", "extra"),
+    [
+        (GoogleHook, {"customer_id": "1234567890", "customer_match_terms": "accepted"}),
+        (TikTokHook, {"advertiser_id": "7000000000000000001"}),
+    ],
+)
+def test_the_test_button_of_an_ad_platform_reaches_the_account(server, keep, hook, extra):
+    kind = hook.conn_type
+    extra = extra | {"base_url": f"{server.url}/{kind}"}
+    keep(f"{kind}_default", conn_type=kind, password=SECRET, extra=extra)
+    works, sentence = hook().test_connection()
+    assert works, sentence
+    keep(f"{kind}_default", conn_type=kind, password=f"revoked-{SECRET}", extra=extra)
+    works, sentence = hook().test_connection()
+    assert not works
+    assert SECRET not in sentence
+
+
+def test_the_test_button_of_a_webhook_reaches_the_receiver(server, keep):
+    extra = {"url": server.receiver_url}
+    secret = "sandbox-receiver-secret-of-no-value"
+    keep("webhook_default", conn_type="webhook", password=secret, extra=extra)
+    works, sentence = WebhookHook().test_connection()
+    assert works, sentence
+    keep("webhook_default", conn_type="webhook", password=SECRET * 3, extra=extra)
+    works, sentence = WebhookHook().test_connection()
+    assert not works
+    assert SECRET not in sentence
+
+
+def test_the_test_button_of_a_file_drop_leaves_nothing_behind(keep, tmp_path):
+    keep("file_drop_default", conn_type="file_drop", extra={"folder": str(tmp_path)})
+    works, sentence = FileDropHook().test_connection()
+    assert works, sentence
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("hook", [ShopifyHook, WooCommerceHook, DatabaseHook])

@@ -16,6 +16,10 @@ def providers() -> ProvidersManager:
     [
         ("mailchimp", "Mailchimp"),
         ("meta", "Meta Ads"),
+        ("google", "Google Customer Match"),
+        ("tiktok", "TikTok Ads"),
+        ("webhook", "Webhook"),
+        ("file_drop", "File drop"),
         ("shopify", "Shopify"),
         ("woocommerce", "WooCommerce"),
         ("database", "Shop database"),
@@ -42,8 +46,15 @@ def test_every_source_that_tests_its_connection_has_a_form(providers):
 @pytest.mark.parametrize(
     ("kind", "fields"),
     [
-        ("mailchimp", {"list_id", "webhook_secret", "base_url"}),
+        ("mailchimp", {"list_id", "marketing_permission_ids", "webhook_secret", "base_url"}),
         ("meta", {"ad_account_id", "app_id", "app_secret", "base_url"}),
+        (
+            "google",
+            {"customer_id", "login_customer_id", "customer_match_terms", "base_url"},
+        ),
+        ("tiktok", {"advertiser_id", "base_url"}),
+        ("webhook", {"url"}),
+        ("file_drop", {"folder", "format"}),
         ("shopify", {"webhook_secret", "base_url"}),
         ("woocommerce", {"base_url"}),
         ("database", {"dialect", "sslmode", "sslrootcert"}),
@@ -62,6 +73,10 @@ def test_the_form_asks_for_what_is_needed(providers, kind, fields):
     [
         ("mailchimp", {"host", "login", "port", "schema"}, {"password"}),
         ("meta", {"host", "login", "port", "schema"}, {"password"}),
+        ("google", {"host", "login", "port", "schema"}, {"password"}),
+        ("tiktok", {"host", "login", "port", "schema"}, {"password"}),
+        ("webhook", {"host", "login", "port", "schema"}, {"password"}),
+        ("file_drop", {"host", "login", "port", "schema", "password"}, set()),
         ("shopify", {"login", "port", "schema"}, {"host", "password"}),
         ("woocommerce", {"port", "schema"}, {"host", "login", "password"}),
         ("database", set(), {"schema"}),

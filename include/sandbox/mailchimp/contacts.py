@@ -26,6 +26,7 @@ ATTRIBUTES = frozenset(
         "ip_signup",
         "language",
         "location",
+        "marketing_permissions",
         "timestamp_signup",
         "vip",
     ]
@@ -185,6 +186,13 @@ class Lists:
             (json.dumps(list(ids)), list_id),
         )
         return {row["id"]: row for row in rows}
+
+    def permissions(self, list_id: str) -> list[str]:
+        """The ids of the marketing permissions that a list asks for; none without GDPR fields."""
+        rows = self.truth.all(
+            "SELECT permission_id FROM mailchimp_permissions WHERE list_id = ?", (list_id,)
+        )
+        return [row["permission_id"] for row in rows]
 
     def member(self, list_id: str, subscriber: str) -> sqlite3.Row | None:
         """A contact by hash or address; None if never seen or forgotten."""

@@ -153,6 +153,9 @@ def list_resource(truth: Truth, row: sqlite3.Row) -> dict[str, Any]:
     merge_fields = truth.count(
         "SELECT count(*) FROM mailchimp_merge_fields WHERE list_id = ?", (row["list_id"],)
     )
+    permissions = truth.count(
+        "SELECT count(*) FROM mailchimp_permissions WHERE list_id = ?", (row["list_id"],)
+    )
     return {
         "id": row["list_id"],
         "web_id": 1,
@@ -165,7 +168,7 @@ def list_resource(truth: Truth, row: sqlite3.Row) -> dict[str, Any]:
         "visibility": "prv",
         "double_optin": bool(row["double_optin"]),
         "has_welcome": False,
-        "marketing_permissions": False,
+        "marketing_permissions": permissions > 0,
         "stats": {
             "member_count": statuses["subscribed"],
             "total_contacts": sum(statuses.values()),

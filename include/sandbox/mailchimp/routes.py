@@ -147,6 +147,8 @@ def write_batch(
                     "",
                 )
                 continue
+            # An item of a batch has no permissions: Mailchimp passes over what it does not know.
+            member.pop("marketing_permissions", None)
             contacts[member_id] = lists.prepare(
                 row, member_id, email, member, member.get("status"), fields, skip_merge_validation
             )
@@ -291,7 +293,15 @@ def add_member_routes(app: FastAPI, truth: Truth, lists: Lists) -> None:
     def answer(request: Request, list_id: str, subscriber: str) -> Json:
         row = lists.require_member(list_id, subscriber)
         tags = lists.tags([row["member_number"]])
-        return shown(request, member_resource(row, lists.fields(list_id), tags))
+        resource = member_resource(row, lists.fields(list_id), tags)
+        if asked := lists.permissions(list_id):
+            given = json.loads(row["attributes"]).get("marketing_permissions", [])
+            enabled = {one["marketing_permission_id"] for one in given if one["enabled"]}
+            resource["marketing_permissions"] = [
+                {"marketing_permission_id": one, "text": "Email", "enabled": one in enabled}
+                for one in asked
+            ]
+        return shown(request, resource)
 
     def save(
         request: Request,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from include.connections import Credentials
@@ -18,26 +19,31 @@ from include.errors import Reauthorise, Retry, Stop
 from tests.sandbox_server import Sandbox
 
 CANARY = "canary.in.a.coal.mine@shop.test"
-CONTACTS = """
-    create or replace table contacts (
-        customer_id varchar, email varchar, phone_key varchar, first_name varchar,
-        last_name varchar, country varchar, language varchar
-    )
-"""
+CONTACTS = pa.schema(
+    [
+        ("customer_id", pa.string()),
+        ("email", pa.string()),
+        ("phone_key", pa.string()),
+        ("first_name", pa.string()),
+        ("last_name", pa.string()),
+        ("country", pa.string()),
+        ("language", pa.string()),
+        ("has_ads_consent", pa.bool_()),
+    ]
+)
 
 
 def addressed(destination: type[Destination], *contacts: dict[str, Any]) -> list[Member]:
-    """Contacts as the destination's own SQL makes them; `identity` is '' for NULL."""
+    """Contacts as the destination's own SQL makes them; `identity` is '' for NULL.
+
+    Who is not said to have no ads consent has it.
+    """
+    told = [
+        {"customer_id": f"shop:{number}", "has_ads_consent": True, **contact}
+        for number, contact in enumerate(contacts)
+    ]
     with duckdb.connect() as connection:
-        connection.execute(CONTACTS)
-        for number, contact in enumerate(contacts):
-            row = {"customer_id": f"shop:{number}", **contact}
-            connection.execute(
-                "insert into contacts by name select unnest($row::struct("
-                "customer_id varchar, email varchar, phone_key varchar, first_name varchar,"
-                "last_name varchar, country varchar, language varchar))",
-                {"row": row},
-            )
+        connection.register("contacts", pa.Table.from_pylist(told, schema=CONTACTS))
         rows = connection.sql(destination.contacts_sql).to_arrow_table().to_pylist()
     rows.sort(key=lambda row: row["customer_id"])
     return [Member(row["customer_id"], row["identity"] or "", row["contact"]) for row in rows]

@@ -4,11 +4,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import md5
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
 from include.connections import Credentials
-from include.destinations.base import Batch, BatchRefused, Member
+from include.destinations.base import Batch, BatchRefused, Member, RemoteAudience
 from include.destinations.mailchimp import Mailchimp, merge_tag, merge_value
 from include.errors import BadInput, Reauthorise, Retry, Stop
 from tests.include.destinations.contract import DestinationContract, addressed, identity
@@ -120,6 +121,65 @@ class TestMailchimp(DestinationContract):
 
         assert (rejection.code, rejection.kind) == ("pending", "suppressed")
         assert sandbox.members()[ann.identity]["status"] == "pending"
+
+    def with_permissions(self, sandbox: Sandbox, **options: Any) -> tuple[Any, RemoteAudience]:
+        sandbox.post("/_mailchimp/regulars", {"marketing_permissions": ["e1", "a2"], **options})
+        extra = {"list_id": "regulars", "base_url": sandbox.mailchimp_url}
+        extra["marketing_permission_ids"] = "e1"
+        opened = Mailchimp(Credentials("0" * 32 + "-us1", extra=extra))
+        return opened, opened.ensure_audience(self.audience_name, {"vip_tier": "text"}, None)
+
+    @pytest.mark.parametrize("double_optin", [False, True])
+    def test_a_new_contact_of_a_list_with_gdpr_fields_gets_the_permission_consent_means(
+        self, sandbox: Sandbox, double_optin: bool
+    ):
+        opened, audience = self.with_permissions(sandbox, double_optin=double_optin)
+        ann, ben = self.members(range(2))
+
+        answer = opened.add(audience, Batch(1, [replace(ann, payload={"vip_tier": "gold"}), ben]))
+
+        assert len(answer.rejections) == (2 if double_optin else 0)
+        member = sandbox.members()[ann.identity]
+        assert member["status"] == ("pending" if double_optin else "subscribed")
+        assert member["marketing_permissions"] == [
+            {"marketing_permission_id": "e1", "enabled": True}
+        ]
+        assert member["merge_fields"] == {"VIPTIER": "gold"}
+        assert self.there(sandbox) == (set() if double_optin else {ann.identity, ben.identity})
+
+    @pytest.mark.parametrize("status", ["subscribed", "unsubscribed", "cleaned", "archived"])
+    def test_what_a_known_contact_has_chosen_stays_whatever_we_know(
+        self, sandbox: Sandbox, status: str
+    ):
+        opened, audience = self.ready(sandbox)
+        [ann] = self.members([1])
+        opened.add(audience, Batch(1, [ann]))
+        self.change_status(sandbox, ann, status)
+        opened, audience = self.with_permissions(sandbox)
+
+        opened.add(audience, Batch(2, [replace(ann, status=None)]))
+
+        member = sandbox.members()[ann.identity]
+        assert member["marketing_permissions"] == []
+        assert (member["status"], member["resubscribed"]) == (status, 0)
+
+    def test_a_forgotten_contact_stays_forgotten_on_a_list_with_gdpr_fields(self, sandbox: Sandbox):
+        opened, audience = self.with_permissions(sandbox)
+        [ann] = self.members([1])
+        opened.add(audience, Batch(1, [ann]))
+        self.forget(sandbox, ann)
+        [rejection] = opened.add(audience, Batch(2, [ann])).rejections
+        assert rejection.kind == "never"
+
+    def test_a_list_with_gdpr_fields_needs_to_be_told_what_consent_means(self, sandbox: Sandbox):
+        opened, audience = self.ready(sandbox)
+        sandbox.post("/_mailchimp/regulars", {"marketing_permissions": ["e1"]})
+        with pytest.raises(Stop, match="marketing_permission_ids"):
+            opened.add(audience, Batch(1, self.members([1])))
+        works, message = self.open(sandbox).test_connection()
+        assert not works
+        assert "marketing_permission_ids" in message
+        assert sandbox.members() == {}
 
     def test_an_update_keeps_what_it_does_not_name(self, sandbox: Sandbox):
         opened = self.open(sandbox)
