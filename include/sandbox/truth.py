@@ -261,6 +261,9 @@ TABLES = (
     *woocommerce.TABLES,
 )
 
+# What the file of an earlier release lacks: a number that is 1 at first.
+LATER_COLUMNS = (("meta_batches", "deliveries"), ("woocommerce_shop", "lists_refunds"))
+
 NEW_LIST_FIELDS = (
     ("FNAME", "First Name", "text"),
     ("LNAME", "Last Name", "text"),
@@ -297,13 +300,11 @@ class Truth:
 
     def _create(self) -> None:
         self.connection.executescript(SCHEMA + woocommerce.SCHEMA)
-        if not self.one(
-            "SELECT 1 FROM pragma_table_info('meta_batches') WHERE name = 'deliveries'"
-        ):
-            # A file of an earlier release.
-            self.connection.execute(
-                "ALTER TABLE meta_batches ADD COLUMN deliveries INTEGER NOT NULL DEFAULT 1"
-            )
+        for table, column in LATER_COLUMNS:
+            if not self.one("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", (table, column)):
+                self.connection.execute(
+                    f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 1"
+                )
         if not self.one("SELECT 1 FROM mailchimp_lists"):
             with self.connection:
                 self.create_list("regulars", "Regulars")
