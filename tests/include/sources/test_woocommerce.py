@@ -156,6 +156,20 @@ class TestWooCommerce(SourceContract):
         }
         assert (payment["kind"], payment["amount"]) == ("sale", Decimal("16.54"))
 
+    def test_a_discount_that_is_written_as_a_fee_is_taken_off_the_lines(self, opened, one):
+        lines = [MUG | {"quantity": quantity} for quantity in (1, 2, 4)]
+        fees = [{"name": "Loyalty", "total": "-10.00"}, {"name": "Gift wrap", "total": "3.00"}]
+        [placed] = put(opened, "orders", order(line_items=lines, fee_lines=fees))
+        found = one(placed["id"])
+        discounts = [line["discount_amount"] for line in found["lines"]]
+        assert discounts == [Decimal("1.4286"), Decimal("2.8571"), Decimal("5.7143")]
+        assert found["discount_amount"] == sum(discounts) == 10
+
+    def test_a_discount_beyond_the_lines_leaves_them_at_nothing(self, opened, one):
+        [placed] = put(opened, "orders", order(fee_lines=[{"name": "Gift", "total": "-99.00"}]))
+        [line] = one(placed["id"])["lines"]
+        assert line["discount_amount"] == line["gross_amount"] == 10
+
     def test_what_is_given_back_is_told_apart_and_the_order_stays_as_it_was_placed(
         self, opened, one
     ):
