@@ -275,6 +275,9 @@ TABLES = (
     *tiktok.TABLES,
 )
 
+# What the file of an earlier release lacks: a number that is 1 at first.
+LATER_COLUMNS = (("meta_batches", "deliveries"), ("woocommerce_shop", "lists_refunds"))
+
 NEW_LIST_FIELDS = (
     ("FNAME", "First Name", "text"),
     ("LNAME", "Last Name", "text"),
@@ -313,13 +316,11 @@ class Truth:
         self.connection.executescript(
             SCHEMA + woocommerce.SCHEMA + receiver.SCHEMA + google.SCHEMA + tiktok.SCHEMA
         )
-        if not self.one(
-            "SELECT 1 FROM pragma_table_info('meta_batches') WHERE name = 'deliveries'"
-        ):
-            # A file of an earlier release.
-            self.connection.execute(
-                "ALTER TABLE meta_batches ADD COLUMN deliveries INTEGER NOT NULL DEFAULT 1"
-            )
+        for table, column in LATER_COLUMNS:
+            if not self.one("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", (table, column)):
+                self.connection.execute(
+                    f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 1"
+                )
         if not self.one("SELECT 1 FROM mailchimp_lists"):
             with self.connection:
                 self.create_list("regulars", "Regulars")

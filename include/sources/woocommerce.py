@@ -3,15 +3,17 @@
 Orders are read by what was changed since; customers and products whole, because a change of their
 meta data or stock moves no date there, and what is the same as last time is not landed again.
 
-An order in the trash is seen as deleted. One that is deleted for good leaves no trace:
-`check_deletions_days` compares the ids of the orders of the last so many days with those that were
-there before. A refund that is deleted moves no date and is seen when its order changes next. A
-customer or a product that is gone is always seen.
+An order in the trash is seen as deleted. One that is deleted for good leaves no trace, and a refund
+that is deleted moves no date of its order: `check_deletions_days` compares the ids of the orders
+and of the refunds of the last so many days with those that were there before. Shops before
+WooCommerce 9.0 cannot list their refunds; there, a deleted one is seen when its order changes next.
+A customer or a product that is gone is always seen.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,12 +108,15 @@ _LISTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
 
 Records = list[dict[str, Any]]
 
+log = logging.getLogger(__name__)
+
 
 class WooCommerceOptions(SourceOptions):
     """What to read of a shop.
 
     overlap_minutes: how far back of the newest change known the next run looks again.
-    check_deletions_days: of the orders of how many days to look whether they are still there.
+    check_deletions_days: of the orders and refunds of how many days to look whether they are still
+    there.
     consent_meta_key, ads_consent_meta_key, sms_consent_meta_key: what key of a customer's meta data
     says that they agree, as WooCommerce itself asks nobody. currency: of the costs of goods.
     """
@@ -156,6 +161,11 @@ class WooCommerce(Source):
     def table(self) -> Table:
         """Orders are documents."""
         return "orders" if self.options.grain == "order" else super().table
+
+    def fingerprint(self) -> str:
+        """See `Source.fingerprint`. A release that reads orders otherwise reads them again."""
+        reading = " fees below zero are on the lines" if self.options.grain == "order" else ""
+        return super().fingerprint() + reading
 
     def pages(self, cursor: Mapping[str, Any]) -> Iterator[Page]:
         """What the shop has that is new since the cursor; see `Source.pages`.
@@ -244,6 +254,10 @@ class WooCommerce(Source):
         gone = census.gone(shop)
         if gone:
             yield _content(gone=gone)
+        keys = census.refunded_otherwise(shop)
+        for first in range(0, len(keys), PER_PAGE):
+            named = {"include": ",".join(keys[first : first + PER_PAGE])}
+            yield from self._read_again(shop, named)
 
     def _placed_within(self, shop: _Shop, window: Window) -> Iterator[polls.Content]:
         zone = ZoneInfo(self.options.time_zone)
@@ -252,8 +266,11 @@ class WooCommerce(Source):
             for day in (window.first, window.last + timedelta(days=1))
         )
         days = {"after": _written(first - _SECOND), "before": _written(after)}
+        yield from self._read_again(shop, days)
+
+    def _read_again(self, shop: _Shop, query: Mapping[str, Any]) -> Iterator[polls.Content]:
         for status in ("any", "trash"):
-            for orders in _whole(shop, "orders", {"status": status, **days}):
+            for orders in _whole(shop, "orders", {"status": status, **query}):
                 kept = [self._kept(order) for order in orders]
                 yield _content(records=kept, refunds=_refunds(shop, kept))
 
@@ -390,7 +407,7 @@ class _Shop:
         if answer.is_redirect:
             raise Stop(f"{told}: it moved; put the new address into connection {self.name}")
         if status == 404 and _code(answer) in ("", "rest_no_route"):
-            raise Stop(f"{told}: there is no WooCommerce REST API (are permalinks plain?)")
+            raise _NoRoute(f"{told}: there is no WooCommerce REST API (are permalinks plain?)")
         raise _Refused(f"{told} to {path}")
 
 
@@ -400,6 +417,10 @@ class _Busy(Retry):
 
 class _Refused(Stop):
     """The shop does not take a request."""
+
+
+class _NoRoute(Stop):
+    """The shop does not know a path."""
 
 
 class _Unsorted(Exception):
@@ -443,19 +464,23 @@ class _Catalogue:
 
 
 class _Census:
-    """The orders of the last days by id, to notice those that are deleted for good."""
+    """The orders and refunds of the last days by id, to notice those that are deleted for good."""
 
     def __init__(self, cursor: Mapping[str, Any], days: int) -> None:
         self._days = days
         self._first = _written(datetime.now(UTC) - timedelta(days=days))
         self._known: dict[str, str] = dict(cursor.get("placed", {}))
+        # A refund's order, and when the refund was made, or at the earliest.
+        self._refunds: dict[str, list[str]] = dict(cursor.get("refunded", {}))
 
     def add(self, orders: Records) -> None:
         """Orders that are there."""
         if self._days:
-            self._known |= {
-                str(order["id"]): order.get("date_created_gmt") or "" for order in orders
-            }
+            for order in orders:
+                key, placed_at = str(order["id"]), order.get("date_created_gmt") or ""
+                self._known[key] = placed_at
+                for refund in order.get("refunds") or ():
+                    self._refunds.setdefault(str(refund["id"]), [key, placed_at])
 
     def gone(self, shop: _Shop) -> dict[str, Any] | None:
         """The ids of the orders that were there, and are not now."""
@@ -472,9 +497,32 @@ class _Census:
         self._known = found
         return {"keys": keys, "at": _written(datetime.now(UTC))} if keys else None
 
+    def refunded_otherwise(self, shop: _Shop) -> list[str]:
+        """The ids of the orders whose refunds are not those that are known: some went or came."""
+        if not self._days:
+            return []
+        recent = {"after": self._first, "_fields": "id,parent_id,date_created_gmt"}
+        try:
+            found = {
+                str(refund["id"]): [str(refund["parent_id"]), refund["date_created_gmt"]]
+                for refunds in _whole(shop, "refunds", recent)
+                for refund in refunds
+            }
+        except _NoRoute:
+            log.warning("%s cannot list its refunds: its WooCommerce is older than 9.0", shop.host)
+            return []
+        went = {
+            order
+            for key, (order, at) in self._refunds.items()
+            if at > self._first and key not in found
+        }
+        came = {order for key, (order, _) in found.items() if key not in self._refunds}
+        self._refunds = found
+        return sorted(went | came)
+
     def state(self) -> dict[str, Any]:
         """What the next run has to know, ready for JSON."""
-        return {"placed": self._known} if self._days else {}
+        return {"placed": self._known, "refunded": self._refunds} if self._days else {}
 
 
 def _changes(shop: _Shop, query: Mapping[str, Any], since: datetime | None) -> Iterator[Records]:

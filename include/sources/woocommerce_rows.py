@@ -179,7 +179,10 @@ def order_row(order: Record, refunds: list[Record], owners: Owners) -> Row:
     billing = order.one("billing")
     lines = [_line(line) for line in order.each("line_items")]
     given_back = [part for refund in refunds for part in _refund_rows(refund)]
-    fees = sum((fee.money("total") for fee in order.each("fee_lines")), Decimal())
+    # A fee below zero is how plug-ins write a discount.
+    fees = [fee.money("total") for fee in order.each("fee_lines")]
+    fee_discount = -sum((fee for fee in fees if fee < 0), Decimal())
+    _spread(fee_discount, lines)
     customer = order.text("customer_id")
     return {
         "order_id": f"{owners.name}:{key}",
@@ -200,8 +203,7 @@ def order_row(order: Record, refunds: list[Record], owners: Owners) -> Row:
         "deleted_at": updated_at if status == "trash" else None,
         "shipping_amount": order.money("shipping_total"),
         "tax_amount": order.money("total_tax"),
-        # A fee below zero is how plugins write a discount.
-        "discount_amount": order.money("discount_total") + max(Decimal(), -fees),
+        "discount_amount": order.money("discount_total") + fee_discount,
         "total_amount": order.money("total"),
         # Lines are without tax, whichever way the shop shows its prices.
         "is_tax_included": False,
@@ -279,6 +281,24 @@ def _line(line: Record) -> Row:
         "discount_amount": subtotal - line.money("total"),
         "tax_amount": line.money("total_tax"),
     }
+
+
+def _spread(discount: Decimal, lines: list[Row]) -> None:
+    """Take a discount of the whole order off its lines, by what each costs; never below zero.
+
+    WooCommerce spreads its own coupons like this. To the last digit, the shares add up.
+    """
+    costs = [line["gross_amount"] - line["discount_amount"] for line in lines]
+    total = sum(costs, Decimal())
+    if not discount or total <= 0:
+        return
+    discount = min(discount, total)
+    reached = spread = Decimal()
+    for line, cost in zip(lines, costs, strict=True):
+        reached += cost
+        share = _rounded(discount * reached / total) - spread
+        line["discount_amount"] += share
+        spread += share
 
 
 def _refund_rows(refund: Record) -> Iterator[Row]:

@@ -93,8 +93,8 @@ def read_only(request: Request) -> bool:
     return base64.b64decode(value).startswith(b"ck_reader")
 
 
-def listing(request: Request, shop: Shop, kind: str, parent: int = 0) -> Json:
-    """A list's page, with the headers that lead to the others."""
+def listing(request: Request, shop: Shop, kind: str, parent: int | None = 0) -> Json:
+    """A list's page, with the headers that lead to the others. `parent`: None for any."""
     query = request.query_params
     page = _number(request, "page", 1, None)
     per_page = _number(request, "per_page", 10, PER_PAGE)
@@ -124,6 +124,10 @@ def listing(request: Request, shop: Shop, kind: str, parent: int = 0) -> Json:
             "offset": (page - 1) * per_page,
         },
     )
+    if kind == "refund" and parent:
+        # Only the list of all refunds says whose they are.
+        for record in records:
+            del record["parent_id"]
     answer = Json([_fields(request, record) for record in records])
     pages = math.ceil(total / per_page)
     answer.headers["X-WP-Total"] = str(total)

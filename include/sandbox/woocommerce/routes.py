@@ -26,12 +26,15 @@ Given = dict[str, Any]
 
 
 class SiteOptions(BaseModel):
-    """The site: hours ahead of GMT, and whether its version can sort by the last change."""
+    """The site: hours ahead of GMT, and what its version can: sort by the last change, and (since
+    9.0) list refunds of all orders.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     gmt_offset: int = 1
     sorts_by_modified: bool = True
+    lists_refunds: bool = True
 
 
 def create_app(truth: Truth) -> FastAPI:
@@ -53,6 +56,12 @@ def create_app(truth: Truth) -> FastAPI:
     async def order_refunds(request: Request, order_id: int) -> Json:
         found_order(order_id)
         return listing(request, shop, "refund", order_id)
+
+    @app.get("/refunds")
+    async def refunds(request: Request) -> Json:
+        if not shop.lists_refunds:
+            return no_route()
+        return listing(request, shop, "refund", None)
 
     @app.get("/customers")
     async def customers(request: Request) -> Json:
@@ -110,7 +119,7 @@ def create_router(truth: Truth) -> APIRouter:
 
     @router.post("/site")
     async def configure(options: SiteOptions) -> Json:
-        shop.configure(options.gmt_offset, options.sorts_by_modified)
+        shop.configure(options.gmt_offset, options.sorts_by_modified, options.lists_refunds)
         return Json(options.model_dump())
 
     @router.post("/orders")

@@ -110,12 +110,20 @@ class Shop:
         """Whether lists can be ordered by the time of the last change; old versions cannot."""
         return bool(self._setting("sorts_by_modified"))
 
-    def configure(self, gmt_offset: int, sorts_by_modified: bool) -> None:
+    @property
+    def lists_refunds(self) -> bool:
+        """Whether the refunds of all orders can be listed; versions before 9.0 cannot."""
+        return bool(self._setting("lists_refunds"))
+
+    def configure(self, gmt_offset: int, sorts_by_modified: bool, lists_refunds: bool) -> None:
         """Change the site's settings."""
         with self.truth.connection:
             self.truth.connection.execute(
-                "UPDATE woocommerce_shop SET gmt_offset = ?, sorts_by_modified = ?",
-                (gmt_offset, sorts_by_modified),
+                """
+                UPDATE woocommerce_shop
+                SET gmt_offset = ?, sorts_by_modified = ?, lists_refunds = ?
+                """,
+                (gmt_offset, sorts_by_modified, lists_refunds),
             )
 
     def put_order(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,7 +145,8 @@ class Shop:
     def refund(self, order_id: int, given: Mapping[str, Any]) -> dict[str, Any]:
         """Refund lines ({id, quantity, total, total_tax}), shipping, or just an `amount`.
 
-        The order is refunded once nothing of its total is left, and counts as modified.
+        The order is refunded once nothing of its total is left, and counts as modified, unless
+        `moves_no_date`: WooCommerce of before March 2023 and some payment plug-ins leave its date.
         """
         order = self._document("order", order_id)
         at = given.get("date_created_gmt") or present()
@@ -171,7 +180,8 @@ class Shop:
             returned = sum(Decimal(part["amount"]) for part in self.refunds(order_id))
             if returned >= Decimal(order["total"]):
                 order["status"] = "refunded"
-            self._keep("order", order | {"modified": at})
+            moved = {} if given.get("moves_no_date") else {"modified": at}
+            self._keep("order", order | moved)
         return document
 
     def put_customer(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -387,8 +397,8 @@ def shifted(instant: str, by: timedelta) -> str:
     return (datetime.fromisoformat(instant) + by).isoformat()
 
 
-# Filters: parent, statuses and ids as JSON lists ('[]' for any), dates in GMT ('' for none). The
-# direction is 1 or -1. One row at least comes back, so that the total of an empty page is known.
+# Filters: parent (NULL for any), statuses and ids as JSON lists ('[]' for any), dates in GMT (''
+# for none). The direction is 1 or -1. One row at least comes back: an empty page has a total, too.
 LISTING = """
 WITH found AS (
     SELECT
@@ -404,7 +414,7 @@ WITH found AS (
         ) AS place
     FROM woocommerce_records
     WHERE kind = :kind
-        AND parent_id = :parent
+        AND (:parent IS NULL OR parent_id = :parent)
         AND (:status = '[]' OR status IN (SELECT value FROM json_each(:status)))
         AND status NOT IN (SELECT value FROM json_each(:hidden))
         AND (:after = '' OR created > :after)

@@ -6,6 +6,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS woocommerce_shop (
     gmt_offset INTEGER NOT NULL DEFAULT 1,
     sorts_by_modified INTEGER NOT NULL DEFAULT 1,
+    lists_refunds INTEGER NOT NULL DEFAULT 1,
     next_id INTEGER NOT NULL DEFAULT 1
 );
 

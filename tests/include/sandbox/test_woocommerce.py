@@ -73,6 +73,24 @@ class TestLists:
         [record] = api.get("/orders", params={"_fields": "id,status"}).json()
         assert [*record] == ["id", "status"]
 
+    def test_refunds_of_all_orders_say_whose_they_are_and_old_versions_have_no_such_list(
+        self, sandbox, api
+    ):
+        placed = sandbox.post("/_woocommerce/orders", [order(), order()])
+        owners = [one["id"] for one in placed]
+        for second, owner in enumerate(owners):
+            told = {"amount": "1.00", "date_created_gmt": f"2026-03-01T10:00:0{second}"}
+            sandbox.post(f"/_woocommerce/orders/{owner}/refunds", told)
+        found = api.get("/refunds", params={"orderby": "id", "order": "asc"}).json()
+        assert [refund["parent_id"] for refund in found] == owners
+        late = {"after": "2026-03-01T10:00:00", "dates_are_gmt": "true"}
+        assert len(ids(api.get("/refunds", params=late))) == 1
+        [own] = api.get(f"/orders/{owners[0]}/refunds").json()
+        assert "parent_id" not in own
+        sandbox.post("/_woocommerce/site", {"lists_refunds": False})
+        refusal = api.get("/refunds")
+        assert (refusal.status_code, refusal.json()["code"]) == (404, "rest_no_route")
+
 
 class TestChanges:
     def test_an_order_adds_up_and_an_edit_works_its_totals_out_anew(self, sandbox, api):

@@ -156,6 +156,20 @@ class TestWooCommerce(SourceContract):
         }
         assert (payment["kind"], payment["amount"]) == ("sale", Decimal("16.54"))
 
+    def test_a_discount_that_is_written_as_a_fee_is_taken_off_the_lines(self, opened, one):
+        lines = [MUG | {"quantity": quantity} for quantity in (1, 2, 4)]
+        fees = [{"name": "Loyalty", "total": "-10.00"}, {"name": "Gift wrap", "total": "3.00"}]
+        [placed] = put(opened, "orders", order(line_items=lines, fee_lines=fees))
+        found = one(placed["id"])
+        discounts = [line["discount_amount"] for line in found["lines"]]
+        assert discounts == [Decimal("1.4286"), Decimal("2.8571"), Decimal("5.7143")]
+        assert found["discount_amount"] == sum(discounts) == 10
+
+    def test_a_discount_beyond_the_lines_leaves_them_at_nothing(self, opened, one):
+        [placed] = put(opened, "orders", order(fee_lines=[{"name": "Gift", "total": "-99.00"}]))
+        [line] = one(placed["id"])["lines"]
+        assert line["discount_amount"] == line["gross_amount"] == 10
+
     def test_what_is_given_back_is_told_apart_and_the_order_stays_as_it_was_placed(
         self, opened, one
     ):
@@ -196,6 +210,28 @@ class TestWooCommerce(SourceContract):
         gone = {row["order_id"]: row["deleted_at"] for row in raw(settings, "orders")}
         assert [key for key, at in gone.items() if at] == [f"shop:{self.orders[1]['id']}"]
         assert load(settings).rows == 0
+
+    def test_a_refund_that_came_or_went_without_a_trace_is_seen_where_that_is_looked_for(
+        self, opened, tmp_path, load
+    ):
+        settings = declare(tmp_path, ENTRY | {"check_deletions_days": 100_000})
+        key, other = (one["id"] for one in self.orders[:2])
+        told = {"amount": "5.00", "date_created_gmt": "2026-03-01T23:40:00"}
+        [made] = put(opened, f"orders/{key}/refunds", told)
+        # So that the next run does not look at the others anyway.
+        put(opened, "orders", order(date_modified_gmt="2026-03-09T00:00:00"))
+        load(settings)
+        remove(opened, f"refunds/{made['id']}", force=True)
+        put(opened, f"orders/{other}/refunds", told | {"moves_no_date": True})
+        assert load(settings).rows == 2
+        refunds = {row["order_id"]: len(row["refunds"]) for row in raw(settings, "orders")}
+        assert (refunds[f"shop:{key}"], refunds[f"shop:{other}"]) == (0, 1)
+        assert load(settings).rows == 0
+
+    def test_a_shop_that_cannot_list_its_refunds_is_read_all_the_same(self, opened, tmp_path, load):
+        opened.post("/_woocommerce/site", {"lists_refunds": False})
+        settings = declare(tmp_path, ENTRY | {"check_deletions_days": 100_000})
+        assert load(settings).rows == 3
 
     def test_nothing_is_lost_when_orders_change_and_go_while_they_are_listed(self, opened, shop):
         times = [f"2026-03-02T10:00:{second:02}" for second in range(20)]
