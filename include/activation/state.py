@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from include.activation.ledger import Ledger
-from include.activation.plan import Plan
+from include.activation.plan import MOST_TRIES, Plan
 from include.activation.receipts import acknowledged, outcomes, read_receipts
 from include.activation.workbench import Workbench
 from include.errors import Retry
@@ -27,7 +27,12 @@ def fold_plan(bench: Workbench, ledger: Ledger, plan: Plan) -> None:
     bench.show("plan", ledger.path(plan.plan_id, "plan.parquet"))
     bench.show_state(ledger.state)
     bench.connection.from_arrow(not_accepted).create("not_accepted")
-    bench.run("fold_variables", plan_id=plan.plan_id, started_at=_utc(plan.created_at))
+    bench.run(
+        "fold_variables",
+        plan_id=plan.plan_id,
+        started_at=_utc(plan.created_at),
+        most_tries=MOST_TRIES,
+    )
     file = bench.keep(bench.statement("fold_state"), "state.parquet")
     ledger.take(file, ledger.state)
     finished_at = datetime.now(UTC).isoformat()
