@@ -10,8 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from include.activation.ledger import ledgers
-from include.activation.workbench import open_workbench
+import pyarrow as pa
+
+from include.activation.ledger import Ledger, ledgers
+from include.activation.workbench import Workbench, open_workbench
 from include.settings import Settings
 from include.store import Store
 
@@ -37,6 +39,11 @@ class Reject:
     plan_id: str
 
 
+def refused_members(bench: Workbench, ledger: Ledger) -> pa.Table:
+    """What the view `held` knows as refused: what `rejected_members.parquet` holds."""
+    return bench.run("rejects", destination=ledger.destination, audience=ledger.audience)
+
+
 def rejects(
     settings: Settings, audience: str | None = None, destination: str | None = None
 ) -> list[Reject]:
@@ -47,9 +54,9 @@ def rejects(
         if audience in (None, ledger.audience) and destination in (None, ledger.destination):
             with open_workbench(settings, store) as bench:
                 bench.show_state(ledger.state)
-                for row in bench.run("rejects").to_pylist():
+                for row in refused_members(bench, ledger).to_pylist():
                     kind = row.pop("class")
                     # A state of an earlier release has no words for it.
                     row |= {"reason": row["reason"] or "", "operation": row["operation"] or ""}
-                    found.append(Reject(ledger.destination, ledger.audience, kind=kind, **row))
+                    found.append(Reject(kind=kind, **row))
     return found

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from include.activation.ledger import Ledger
 from include.activation.plan import MOST_TRIES, Plan
 from include.activation.receipts import acknowledged, outcomes, read_receipts
+from include.activation.rejects import refused_members
 from include.activation.workbench import Workbench
 from include.errors import Retry
 
@@ -35,6 +36,9 @@ def fold_plan(bench: Workbench, ledger: Ledger, plan: Plan) -> None:
     )
     file = bench.keep(bench.statement("fold_state"), "state.parquet")
     ledger.take(file, ledger.state)
+    bench.show_state(ledger.state)
+    refused = bench.connection.from_arrow(refused_members(bench, ledger))
+    ledger.take(bench.keep(refused, ledger.rejected), ledger.rejected)
     finished_at = datetime.now(UTC).isoformat()
     ledger.record(ledger.path(plan.plan_id, "finished.json"), {"finished_at": finished_at})
 

@@ -1,5 +1,7 @@
 -- What a destination has refused, and when it is tried again; what is due first, then the oldest.
 select
+    $destination as destination,
+    $audience as audience,
     customer_id,
     refused_operation as operation,
     code,

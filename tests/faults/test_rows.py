@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
+from typer.testing import CliRunner
 
 from include.activation import sizes
 from include.activation import sync as activation
 from include.activation.plan import MOST_TRIES
 from include.activation.rejects import rejects
+from include.cli import app
 from include.destinations.mailchimp import Mailchimp
 from include.destinations.meta import Meta
+from include.settings import PROJECT
 from tests.faults.invariants import AUDIENCE, CANARY, FaultCase
 from tests.include.activation.shop import Person, people
 
+SOURCES = PROJECT / "dbt_project/models/activation/_activation__sources.yml"
 UPSERT = {"method": "POST", "path": "lists/regulars$"}
 
 
@@ -46,6 +53,7 @@ def test_case_09_one_poison_row_is_found_with_at_most_2_log2_n_further_calls(
     [refused] = rejects(mailchimp.shop.settings)
     assert (refused.customer_id, refused.code) == ("shop:poison", "Invalid Resource")
     assert (refused.kind, refused.attempts, refused.next_attempt_at) == ("fix_data", 1, None)
+    assert "poison" not in refused.reason
     mailchimp.check()
 
 
@@ -140,3 +148,35 @@ def test_case_29_a_state_of_an_earlier_release_is_read_and_brought_up_to_date(ca
     assert (case.sync().adds, len(rejects(case.shop.settings))) == (3, 0)
     case.check()
     assert set(new) <= set(duckdb.read_parquet(str(path)).columns)
+
+
+def test_case_07_what_was_refused_is_a_table_that_dbt_knows_and_a_list_on_the_command_line(
+    mailchimp: FaultCase, monkeypatch: pytest.MonkeyPatch
+):
+    fake = Person("shop:fake", "coal.mine.fake@example.com")
+    mailchimp.refused.add(fake.mailchimp_id)
+    mailchimp.publish(extra=[fake])
+    mailchimp.sync()
+
+    [source] = yaml.safe_load(SOURCES.read_text())["sources"]
+    location = source["config"]["meta"]["external_location"].replace("{name}", "rejected_members")
+    files = re.sub(r"{{.*}}", mailchimp.shop.settings.store, location)
+    table = duckdb.read_parquet(files)
+    described = {c["name"]: c["data_type"] for c in source["tables"][0]["columns"]}
+    assert dict(zip(table.columns, map(str.lower, map(str, table.types)), strict=True)) == described
+    row = table.project("customer_id, operation, code, class, attempts").fetchall()
+    assert row == [("shop:fake", "add", "invalid_address", "fix_data", 1)]
+
+    monkeypatch.setenv("REGULARS_HOME", str(mailchimp.shop.settings.home))
+    command = ["rejects", "--audience", AUDIENCE, "--destination", "mailchimp", "--json"]
+    told = CliRunner().invoke(app, command)
+    mailchimp.hear(told.output)
+    [shown] = json.loads(told.output)
+    assert (shown["customer_id"], shown["reason"]) == (
+        "shop:fake",
+        "the address looks fake or invalid",
+    )
+    assert (
+        json.loads(CliRunner().invoke(app, ["rejects", "--audience", "x", "--json"]).output) == []
+    )
+    mailchimp.check()
