@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -135,3 +136,17 @@ def test_a_lease_that_was_lost_is_not_given_back_in_the_others_name(tmp_path: Pa
         mine.release()
         other.check()
     assert lease_holder(store, FOLDER)
+
+
+def test_a_termination_tells_who_handled_it_before_and_gives_the_lease_back(tmp_path: Path):
+    store, told = Store(str(tmp_path)), []
+    before = signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    try:
+        with pytest.raises(SystemExit) as raised, hold_lease(store, FOLDER, 0):
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert raised.value.code == lease.TERMINATED
+    assert told == [signal.SIGTERM] * 2
+    assert lease_holder(store, FOLDER) is None
