@@ -20,6 +20,7 @@ from rich.table import Table
 from include import landing, publishing
 from include.activation import approval
 from include.activation import preview as previews
+from include.activation import rejects as refused
 from include.activation import sync as activation
 from include.activation.audiences import Audience, audience_sizes, get_audience, load_audiences
 from include.activation.sync import PlanSummary
@@ -207,6 +208,17 @@ def status(as_of: AsOf = None, as_json: AsJson = False) -> None:
     """Show where every audience stands at every destination."""
     rows = [asdict(standing) for standing in activation.status(_settings(as_of))]
     _show("Audiences at their destinations", rows, as_json)
+
+
+@app.command()
+def rejects(
+    audience: OneAudience = None,
+    destination: OneDestination = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the members that a destination would not take or let go, why, and what comes next."""
+    found = refused.rejects(load_settings(), audience, destination)
+    _show("Refused", [asdict(one) for one in found], as_json)
 
 
 @audiences.callback()

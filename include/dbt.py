@@ -53,6 +53,7 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
         "DBT_LOG_PATH": str(settings.home.absolute() / "dbt/logs"),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "REGULARS_WAREHOUSE": str(settings.warehouse_path),
+        "REGULARS_STORE": settings.store,
         "REGULARS_MEMORY_LIMIT": settings.memory_limit,
         "REGULARS_THREADS": str(settings.threads),
         # Small matrices, in the Python models: threads would only wait for each other, busily.

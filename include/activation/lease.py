@@ -185,21 +185,24 @@ def _beat(lease: Lease, ended: threading.Event) -> None:
 def _terminable() -> Iterator[None]:
     """Let a SIGTERM unwind the stack: what is on its way is waited for, and the lease given back.
 
-    Only where nobody else has a say: in the main thread, without a handler of the caller's.
+    Whoever handles it already is called first: Airflow tells a task's operator, and goes on.
     """
+    before = signal.getsignal(signal.SIGTERM)
     is_ours = threading.current_thread() is threading.main_thread()
-    if not is_ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    if not is_ours or before in (signal.SIG_IGN, None):
         yield
         return
-    signal.signal(signal.SIGTERM, _terminate)
+
+    def terminate(number: int, frame: FrameType | None) -> NoReturn:
+        if callable(before):
+            before(number, frame)
+        raise SystemExit(TERMINATED)
+
+    signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _terminate(_: int, __: FrameType | None) -> NoReturn:
-    raise SystemExit(TERMINATED)
+        signal.signal(signal.SIGTERM, before)
 
 
 def _newest(store: Store, folder: str) -> Holder | None:

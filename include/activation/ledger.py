@@ -3,7 +3,9 @@
 activation/<destination>/<audience>/
     target.json                      which account and which remote audience the state is about
     lease/<epoch>.json               which run works on it now
+    sizes.json                       how many rows a call may carry, where it was cut off before
     state.parquet                    what the destination holds by our account
+    rejected_members.parquet         what of it was refused, for dbt and for analysts
     plans/<plan_id>/plan.parquet     what is to change: ids and hashed keys only
     plans/<plan_id>/plan.json        counts, checksum, verdict; written after the Parquet file
     plans/<plan_id>/approval.json    a person lets a plan through that its guard held up
@@ -40,7 +42,9 @@ class Ledger:
         self.audience = audience
         self.folder = f"{ROOT}/{destination}/{audience}"
         self.state = f"{self.folder}/state.parquet"
+        self.rejected = f"{self.folder}/rejected_members.parquet"
         self.target = f"{self.folder}/target.json"
+        self.sizes = f"{self.folder}/sizes.json"
         self._lease = lease
 
     def plan_ids(self) -> list[str]:

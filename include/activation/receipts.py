@@ -20,6 +20,7 @@ OUTCOMES = pa.schema(
         ("batch_number", pa.int32()),
         ("customer_id", pa.string()),
         ("code", pa.string()),
+        ("reason", pa.string()),
         ("class", pa.string()),
     ]
 )
@@ -82,6 +83,7 @@ def outcomes(receipts: Iterator[Receipt]) -> pa.Table:
             "batch_number": receipt.batch_number,
             "customer_id": row.customer_id,
             "code": row.code,
+            "reason": row.reason,
             "class": row.kind,
         }
         for receipt in receipts

@@ -22,11 +22,13 @@ from include.activation.ledger import Ledger
 from include.activation.plan import Plan, refuse_older
 from include.activation.receipts import NotAccepted, Receipt, acknowledged, write_receipt
 from include.activation.sessions import SessionBook
+from include.activation.sizes import Sizes
 from include.activation.workbench import Workbench
 from include.destinations.base import (
     Answer,
     Batch,
     BatchRefused,
+    ConnectionDropped,
     Destination,
     Member,
     Rejection,
@@ -118,6 +120,7 @@ class Sender:
         }
         seconds = destination.session_seconds
         self._sessions = SessionBook(ledger, plan, seconds) if seconds else None
+        self._sizes = Sizes(ledger, destination.batch_size)
 
     def send(self, parcels: Iterator[Parcel]) -> None:
         """Send all; the first error stops the rest, and what is on its way is waited for."""
@@ -183,35 +186,67 @@ class Sender:
         )
 
     def _attempt(self, parcel: Parcel) -> tuple[Answer, Session | None]:
-        verb = self._verbs[parcel.operation]
-        if self._sessions is None:
-            return self._search(parcel.operation, parcel.number, parcel.members, []), None
-        session = self._sessions.place(parcel.operation, parcel.number)
+        most = self._sizes.most(parcel.operation)
         try:
-            return verb(self._remote, Batch(parcel.number, parcel.members, session)), session
-        except SessionOver:
-            self._sessions.open(parcel.operation, parcel.number)
+            if len(parcel.members) > most:
+                return self._in_parts(parcel, most), None
+            if self._sessions is None:
+                return self._search(parcel.operation, parcel.number, parcel.members), None
+            return self._in_session(parcel, self._sessions)
+        except ConnectionDropped:
+            self._sizes.dropped(parcel.operation, min(len(parcel.members), most))
             raise
 
-    def _search(
-        self, operation: str, number: int, members: tuple[Member, ...], poisoned: list[str]
-    ) -> Answer:
-        """Send; if the whole is refused, halve it until the rows that are to blame stand alone."""
+    def _in_session(self, parcel: Parcel, sessions: SessionBook) -> tuple[Answer, Session]:
+        session = sessions.place(parcel.operation, parcel.number)
+        batch = Batch(parcel.number, parcel.members, session)
         try:
-            return self._verbs[operation](self._remote, Batch(number, members))
-        except BatchRefused as refusal:
-            if len(members) == 1:
-                poisoned.append(members[0].customer_id)
+            return self._verbs[parcel.operation](self._remote, batch), session
+        except SessionOver:
+            sessions.open(parcel.operation, parcel.number)
+            raise
+
+    def _in_parts(self, parcel: Parcel, size: int) -> Answer:
+        """A batch that was cut off when it went whole; each part stands alone, in no session."""
+        answer = Answer()
+        for start in range(0, len(parcel.members), size):
+            part = parcel.members[start : start + size]
+            answer = _both(answer, self._search(parcel.operation, parcel.number, part))
+        return answer
+
+    def _search(self, operation: str, number: int, members: tuple[Member, ...]) -> Answer:
+        """Send; if the whole is refused, halve it until the rows that are to blame stand alone.
+
+        One bad row of n costs at most 2 log2 n further calls.
+        """
+        poisoned: list[str] = []
+
+        def send(some: tuple[Member, ...]) -> Answer:
+            try:
+                return self._verbs[operation](self._remote, Batch(number, some))
+            except BatchRefused as refusal:
+                if len(some) > 1:
+                    return halve(some, refusal)
+                poisoned.append(some[0].customer_id)
                 reason = "the destination refuses any batch with this row"
-                return Answer(
-                    (Rejection(members[0].customer_id, refusal.code, reason, "fix_data"),)
-                )
+                return Answer((Rejection(some[0].customer_id, refusal.code, reason, "fix_data"),))
+
+        def halve(some: tuple[Member, ...], refusal: BatchRefused) -> Answer:
             if len(poisoned) >= MOST_POISONED:
-                raise
-        middle = len(members) // 2
-        first = self._search(operation, number, members[:middle], poisoned)
-        second = self._search(operation, number, members[middle:], poisoned)
-        return Answer(first.rejections + second.rejections, {**first.vendor, **second.vendor})
+                raise refusal
+            middle = len(some) // 2
+            known = len(poisoned)
+            first, rest = send(some[:middle]), some[middle:]
+            # If nothing in the first half is to blame, the rest is, and need not be asked as one.
+            if len(poisoned) == known and len(rest) > 1:
+                return _both(first, halve(rest, refusal))
+            return _both(first, send(rest))
+
+        return send(members)
+
+
+def _both(first: Answer, second: Answer) -> Answer:
+    return Answer(first.rejections + second.rejections, {**first.vendor, **second.vendor})
 
 
 def _collect(running: set[Future[None]], *, all_of_them: bool) -> set[Future[None]]:

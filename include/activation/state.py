@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from include.activation.ledger import Ledger
-from include.activation.plan import Plan
+from include.activation.plan import MOST_TRIES, Plan
 from include.activation.receipts import acknowledged, outcomes, read_receipts
+from include.activation.rejects import refused_members
 from include.activation.workbench import Workbench
 from include.errors import Retry
 
@@ -27,9 +28,17 @@ def fold_plan(bench: Workbench, ledger: Ledger, plan: Plan) -> None:
     bench.show("plan", ledger.path(plan.plan_id, "plan.parquet"))
     bench.show_state(ledger.state)
     bench.connection.from_arrow(not_accepted).create("not_accepted")
-    bench.run("fold_variables", plan_id=plan.plan_id, started_at=_utc(plan.created_at))
+    bench.run(
+        "fold_variables",
+        plan_id=plan.plan_id,
+        started_at=_utc(plan.created_at),
+        most_tries=MOST_TRIES,
+    )
     file = bench.keep(bench.statement("fold_state"), "state.parquet")
     ledger.take(file, ledger.state)
+    bench.show_state(ledger.state)
+    refused = bench.connection.from_arrow(refused_members(bench, ledger))
+    ledger.take(bench.keep(refused, ledger.rejected), ledger.rejected)
     finished_at = datetime.now(UTC).isoformat()
     ledger.record(ledger.path(plan.plan_id, "finished.json"), {"finished_at": finished_at})
 

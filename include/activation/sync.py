@@ -82,6 +82,7 @@ class SyncSummary:
 class AudienceStatus:
     """Where one audience stands at one destination; `rejected` members were not accepted.
 
+    `removals_pending` of them are still there, because the destination would not let them go.
     `held_by` is the run that works on it now.
     """
 
@@ -91,6 +92,7 @@ class AudienceStatus:
     audience_id: str | None
     held: int
     rejected: int
+    removals_pending: int
     last_plan_id: str | None
     last_snapshot_id: str | None
     synced_at: str | None
@@ -408,6 +410,7 @@ def _status(settings: Settings, store: Store, ledger: Ledger) -> AudienceStatus:
         audience_id=target.get("audience_id"),
         held=counts["held_count"],
         rejected=counts["rejected_count"],
+        removals_pending=counts["removals_pending_count"],
         last_plan_id=last,
         last_snapshot_id=load_plan(ledger, last).snapshot_id if last else None,
         synced_at=ledger.finished_at(last) if last else None,

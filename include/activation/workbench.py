@@ -28,17 +28,24 @@ class Workbench(Warehouse):
 
     def show(self, view: str, path: str) -> None:
         """A Parquet file of the store as a view. Raises `Stop` if the file is damaged."""
+        self._parquet(path).create_view(view)
+
+    def _parquet(self, path: str) -> duckdb.DuckDBPyRelation:
         try:
-            self.connection.read_parquet(self._local(path)).create_view(view)
+            return self.connection.read_parquet(self._local(path))
         except (duckdb.InvalidInputException, duckdb.IOException) as error:
             raise Stop(f"{path} is damaged: put it back from a backup") from error
 
     def show_state(self, path: str) -> None:
         """What a destination holds as the view `held`, which is empty before the first sync."""
-        if self.store.exists(path):
-            self.show("held", path)
-        else:
-            self.run("empty_held")
+        self.run("empty_held")
+        if not self.store.exists(path):
+            return
+        columns = self.connection.view("held").columns
+        kept = self._parquet(path)
+        # A file of an earlier release lacks what was added since.
+        missing = [ConstantExpression(None).alias(c) for c in columns if c not in kept.columns]
+        kept.select(*kept.columns, *missing).create_view("held")
 
     def show_statuses(self, path: str) -> None:
         """What a destination has told us as the view `statuses`, empty if it never did."""

@@ -129,6 +129,13 @@ class SessionOver(Retry):
     """The upload session takes no more batches: the batch goes again in a new one."""
 
 
+class ConnectionDropped(Retry):
+    """The destination cut the connection, as some do when a batch is large: a smaller one may go.
+
+    Whether it was applied is unknown.
+    """
+
+
 class BatchRefused(Stop):
     """The destination refuses a whole batch for something in it; the engine looks for the row."""
 

@@ -24,6 +24,7 @@ from include.connections import Credentials, checked_url
 from include.destinations.base import (
     Answer,
     Batch,
+    ConnectionDropped,
     Destination,
     FieldKind,
     Rejection,
@@ -253,6 +254,8 @@ class Meta(Destination):
                 answer = self._api.call(verb, path, params=parameters)
         except FacebookRequestError as error:
             raise _failure(error) from None
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            raise ConnectionDropped(f"Meta cut the connection ({type(error).__name__})") from None
         except requests.RequestException as error:
             raise Retry(f"Meta could not be reached ({type(error).__name__})") from None
         except (AttributeError, TypeError, ValueError):

@@ -10,5 +10,8 @@ select
     null::varchar as code,
     null::varchar as class,
     null::integer as tries,
-    null::varchar as plan_id
+    null::varchar as plan_id,
+    null::varchar as refused_operation,
+    null::varchar as reason,
+    null::timestamp as next_attempt_at
 where false

@@ -1,5 +1,5 @@
 -- State after a plan: rows the plan did not touch, and what came of those it did. Folding the same plan
--- twice gives the same state. Variables: plan_id, started_at.
+-- twice gives the same state. Variables: plan_id, started_at, most_tries.
 with
 
 -- what is said of an address holds for every customer behind it
@@ -8,6 +8,7 @@ exceptions as (
         plan.operation,
         plan.identity,
         any_value(not_accepted.code) as code,
+        any_value(not_accepted.reason) as reason,
         any_value(not_accepted.class) as class
     from not_accepted
     inner join plan
@@ -20,12 +21,17 @@ outcomes as (
     select
         plan.*,
         exceptions.code,
+        exceptions.reason,
         exceptions.class,
         held.status as held_status,
         held.since as held_since,
         held.fingerprint as held_fingerprint,
-        case when held.plan_id = getvariable('plan_id') then held.tries else held.tries + 1
-        end as next_try
+        case
+            when exceptions.class is null or exceptions.class = 'superseded' then 0
+            when held.fingerprint is distinct from plan.fingerprint then 1
+            when held.plan_id = getvariable('plan_id') then held.tries
+            else held.tries + 1
+        end as tries
     from plan
     left join exceptions
         on plan.operation = exceptions.operation and plan.identity = exceptions.identity
@@ -63,11 +69,14 @@ select
     end as status,
     case when class <> 'superseded' then code end as code,
     case when class <> 'superseded' then class end as class,
+    tries,
+    getvariable('plan_id') as plan_id,
+    case when class <> 'superseded' then operation end as refused_operation,
+    case when class <> 'superseded' then reason end as reason,
+    -- null where nothing is tried before something changes; a removal is tried by every run
     case
-        when class is null or class = 'superseded' then 0
-        when held_fingerprint = fingerprint then next_try
-        else 1
-    end as tries,
-    getvariable('plan_id') as plan_id
+        when class = 'retry' and (tries < getvariable('most_tries') or operation = 'remove')
+            then getvariable('started_at')::timestamp
+    end as next_attempt_at
 from outcomes
 where operation <> 'remove' or class is not null

@@ -1,3 +1,4 @@
 -- What `fold_state` has to know of its plan.
 set variable plan_id = $plan_id;
-set variable started_at = $started_at
+set variable started_at = $started_at;
+set variable most_tries = $most_tries

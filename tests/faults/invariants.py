@@ -39,8 +39,9 @@ def identity(person: Person, destination: str) -> str:
     """Who a person is at a destination, worked out without our own SQL."""
     if destination == "mailchimp":
         return person.mailchimp_id
+    email = person.meta_key if person.email else ""
     phone = sha256(person.phone_key[1:].encode()).hexdigest() if person.phone_key else ""
-    return f"{person.meta_key}:{phone}"
+    return f"{email}:{phone}"
 
 
 class FaultCase:

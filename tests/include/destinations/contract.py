@@ -5,7 +5,8 @@ Everything goes over the wire to the sandbox; who is there is read from the sand
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import duckdb
@@ -167,6 +168,21 @@ class DestinationContract:
         assert raised.value.__cause__ is None
         opened.add(audience, Batch(2, [canary]))
         assert canary.identity in self.there(sandbox)
+
+    def test_every_call_takes_a_turn_at_the_account(self, sandbox: Sandbox):
+        opened = self.open(sandbox)
+        taken: list[int] = []
+
+        @contextmanager
+        def turn() -> Iterator[None]:
+            taken.append(1)
+            yield
+
+        opened.take_turn = turn
+        audience = opened.ensure_audience(self.audience_name, {}, None)
+        opened.add(audience, Batch(1, self.members(range(2))))
+        opened.remove(audience, Batch(2, self.members(range(2))))
+        assert len(taken) == len(sandbox.calls())
 
     def test_nobody_without_an_address_is_sent(self):
         assert identity(self.destination, email=None) == ""
