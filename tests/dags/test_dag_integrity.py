@@ -55,7 +55,7 @@ def test_every_task_tells_when_it_breaks_except_the_models_whose_build_does(dagb
         assert any(isinstance(told, TellFailure) for told in task.on_failure_callback), task.task_id
     # Each would cost a process of Airflow's, at every build.
     for task in models:
-        assert not (task.on_failure_callback or task.on_success_callback), task.task_id
+        assert [*task.on_failure_callback, *task.on_success_callback] == [], task.task_id
 
 
 def test_every_dag_file_is_short():
