@@ -10,7 +10,7 @@ MARIADB := /usr/sbin/mariadbd
 MANIFEST := dbt_project/target/manifest.json
 MODELS := $(shell find dbt_project -path dbt_project/target -prune -o -type f -print)
 
-.PHONY: help install manifest docs demo up down test lint bench lock clean
+.PHONY: help install manifest docs demo up down test lint audit sbom bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -57,6 +57,12 @@ $(MARIADB):
 
 test: lint $(MANIFEST) | $(MARIADB) ## everything CI runs
 	$(BIN)/pytest -n 2 --dist loadfile
+
+audit: sbom ## look what is locked up among the known vulnerabilities (asks the network)
+	$(BIN)/pip-audit --requirement requirements.txt --require-hashes --disable-pip --strict
+
+sbom: $(INSTALLED) ## write the bill of materials of what is locked (CycloneDX)
+	@mkdir -p build && $(BIN)/python .ci/sbom.py requirements.txt build/sbom.cdx.json
 
 bench: $(INSTALLED) ## the side-by-side benchmarks
 	@$(BIN)/regulars bench

@@ -11,6 +11,8 @@ from airflow.utils.types import DagRunType
 
 from include.activation.audiences import switched_on
 from include.local.stack import load_pools
+from regulars_airflow.alerting import TellFailure
+from regulars_airflow.dbt_build import DbtModel
 from regulars_airflow.guarding import GuardPlan
 
 DAGS = Path(__file__).parents[2] / "dags"
@@ -41,6 +43,19 @@ def test_every_dag_is_documented_tagged_and_retries(dagbag):
         assert dag.tags, dag.dag_id
         assert dag.default_args["retries"] >= 1, dag.dag_id
         assert dag.default_args["retry_policy"], dag.dag_id
+
+
+def test_every_task_tells_when_it_breaks_except_the_models_whose_build_does(dagbag):
+    models, others = [], []
+    for dag in dagbag.dags.values():
+        for task in dag.tasks:
+            (models if isinstance(task, DbtModel) else others).append(task)
+    assert models
+    for task in others:
+        assert any(isinstance(told, TellFailure) for told in task.on_failure_callback), task.task_id
+    # Each would cost a process of Airflow's, at every build.
+    for task in models:
+        assert [*task.on_failure_callback, *task.on_success_callback] == [], task.task_id
 
 
 def test_every_dag_file_is_short():

@@ -24,6 +24,7 @@ from include.local.stack import lock_path, running
 from include.settings import Settings
 from include.sources.files import package_file
 from include.store import Store
+from tests.faults.planted import PERSONAL, found
 from tests.sandbox_server import free_port, start_sandbox
 
 PROJECT = Path(__file__).parents[2]
@@ -131,6 +132,13 @@ def test_the_next_run_takes_over_and_brings_every_destination_in_line(shop):
         wanted = wanted_at_mailchimp(shop)
         assert wanted
         assert {name: sandbox.tagged(name) for name in wanted} == wanted
+
+
+def test_case_50_of_all_that_a_run_leaves_behind_only_the_shops_own_records_name_people(shop):
+    records = ("examples/", "sandbox.sqlite", *PERSONAL)
+    assert found(shop.home, ["@shoppers.regulars.example"], leave_out=records) == []
+    assert found(shop.home, ["@shoppers.regulars.example"], leave_out=())
+    assert found(shop.home, ["lapsed_buyers to mailchimp"], leave_out=records)
 
 
 def test_a_second_run_sends_nothing(shop):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import re
 import sqlite3
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,28 +58,30 @@ def overhear() -> Iterator[Overheard]:
         root.setLevel(level)
 
 
-def texts_below(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Every file's content as text: Parquet and SQLite by their rows, which they may compress."""
-    for path in sorted(folder.rglob("*")):
-        if not path.is_file() or path.suffix in {".pyc", ".lock"}:
-            continue
-        if path.suffix == ".parquet":
-            rows = duckdb.read_parquet(str(path)).to_arrow_table().to_pylist()
-            yield path, json.dumps(rows, default=str)
-        elif path.suffix in {".db", ".sqlite"}:
-            with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
-                yield path, "\n".join(connection.iterdump())
-        else:
-            yield path, path.read_bytes().decode(errors="replace")
+def holds(path: Path, canaries: Sequence[str]) -> bool:
+    """Whether a file holds one of them: Parquet and SQLite by their rows, which may be packed."""
+    if path.suffix == ".parquet":
+        query = """
+            select count(*) from read_parquet($path) as entry
+            where regexp_matches(lower(entry::varchar), $canaries)
+        """
+        expression = "|".join(map(re.escape, canaries))
+        told = {"path": str(path), "canaries": expression}
+        return bool(duckdb.execute(query, told).fetchall()[0][0])
+    if path.suffix in {".db", ".sqlite"}:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+            text = "\n".join(connection.iterdump())
+    else:
+        text = path.read_bytes().decode(errors="replace")
+    return any(canary in text.lower() for canary in canaries)
 
 
 def found(folder: Path, canaries: Iterable[str], leave_out: Iterable[str] = PERSONAL) -> list[str]:
     """The files below a folder that hold a canary and must not."""
-    canaries = [canary.lower() for canary in canaries]
-    leave_out = tuple(leave_out)
-    return [
-        str(path.relative_to(folder))
-        for path, text in texts_below(folder)
-        if not any(part in str(path.relative_to(folder)) for part in leave_out)
-        and any(canary in text.lower() for canary in canaries)
-    ]
+    canaries, leave_out = [canary.lower() for canary in canaries], tuple(leave_out)
+    names = []
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_file() and not any(part in name for part in leave_out) and holds(path, canaries):
+            names.append(name)
+    return names

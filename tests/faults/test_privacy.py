@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -420,3 +424,45 @@ def test_case_54_the_local_airflow_listens_to_this_machine_alone(shop: Shop):
     environment = stack_environment(shop.settings, free_port())
     assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
     assert environment["AIRFLOW__API__BASE_URL"].startswith("http://127.0.0.1:")
+
+
+PINNED = re.compile(r"^([a-z0-9._-]+)(?:\[[^]]*\])?==([^ ;\\]+)", re.MULTILINE)
+
+
+def bill_of(lock: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(PROJECT / ".ci/sbom.py"), str(lock)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_case_55_everything_that_is_installed_is_pinned_hashed_and_in_the_bill_of_materials():
+    lock = PROJECT / "requirements.txt"
+    made = bill_of(lock)
+    assert made.returncode == 0, made.stderr
+    bill = json.loads(made.stdout)
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    locked = {*PINNED.findall(lock.read_text())}
+    listed = {(component["name"], component["version"]) for component in bill["components"]}
+    assert listed == locked
+    assert len(locked) > 100
+    hashes = [one["content"] for component in bill["components"] for one in component["hashes"]]
+    assert sorted(hashes) == sorted(re.findall("sha256:([0-9a-f]{64})", lock.read_text()))
+    refs = {component["bom-ref"] for component in bill["components"]}
+    assert "pkg:pypi/apache-airflow@3.3.2" in refs
+    depends = {entry["ref"]: {*entry["dependsOn"]} for entry in bill["dependencies"]}
+    assert set().union(*depends.values()) == refs
+    wanted = re.findall(r"^([a-z0-9-]+)", (PROJECT / "requirements.in").read_text(), re.MULTILINE)
+    ours = {ref.removeprefix("pkg:pypi/").partition("@")[0] for ref in depends["regulars"]}
+    assert ours == {*wanted}
+    assert made.stdout == bill_of(lock).stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("requests>=2", "not pinned: requests>=2"), ("requests==2.33.0", "without a hash: requests")],
+)
+def test_case_55_what_is_not_pinned_or_has_no_hash_is_refused(tmp_path: Path, line: str, said: str):
+    lock = tmp_path / "requirements.txt"
+    lock.write_text(f"{line}\n    # via -r requirements.in\n")
+    made = bill_of(lock)
+    assert made.returncode != 0
+    assert said in made.stderr
