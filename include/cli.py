@@ -21,6 +21,7 @@ from include import landing, publishing
 from include.activation import preview as previews
 from include.activation import sync as activation
 from include.activation.audiences import Audience, audience_sizes, get_audience, load_audiences
+from include.commerce.push import push_purchases
 from include.connections import connection_id, read_connection
 from include.dbt import BUILD, run_dbt, run_metricflow, target_path
 from include.errors import BadInput, RegularsError
@@ -187,6 +188,16 @@ def push(
 ) -> None:
     """Push the codes that are still good to the shops. A second push sends nothing."""
     _show("Pushed", [asdict(one) for one in push_offers(load_settings(), source)], as_json)
+
+
+purchases = typer.Typer(no_args_is_help=True, help="What Mailchimp's store is told.")
+app.add_typer(purchases, name="purchases")
+
+
+@purchases.command("push")
+def push_to_mailchimp(as_json: AsJson = False) -> None:
+    """Tell Mailchimp's store of purchases and codes. A second push tells nothing."""
+    _show("Told", [asdict(told) for told in push_purchases(load_settings())], as_json)
 
 
 @app.command()

@@ -132,19 +132,10 @@ class Mailchimp(Destination):
     """
 
     def __init__(self, credentials: Credentials) -> None:
-        key = credentials.require_password(self.connection())
+        client = open_client(credentials, self.connection())
         self.list_id = credentials.require_option("list_id", self.connection())
         permissions = credentials.extra.get("marketing_permission_ids", "")
         self._permissions = [one.strip() for one in permissions.split(",") if one.strip()]
-        base_url = credentials.extra.get("base_url")
-        data_center = key.rpartition("-")[2] if "-" in key else ""
-        if not base_url and not re.fullmatch(r"[a-z]+\d+", data_center):
-            raise BadInput(f"connection {self.connection()}: the API key must end in -us1 or alike")
-        url = checked_url(base_url or f"https://{data_center}.api.mailchimp.com", self.connection())
-        # The client replaces the word "server" anywhere in an address, a list's id too.
-        client = ApiClient({"api_key": key, "server": ""})
-        client.host = f"{url.removesuffix('/3.0')}/3.0"
-        client.request = _OpenConnections(key, self.connections).request
         self._lists = ListsApi(client)
         self._ping = PingApi(client)
 
@@ -156,7 +147,7 @@ class Mailchimp(Destination):
     def test_connection(self) -> tuple[bool, str]:
         """Ping, then look the list up."""
         try:
-            _call(self._ping.get)
+            call(self._ping.get)
             found = self._settings
         except Missing:
             return False, f"The API key works, but there is no list {self.list_id}."
@@ -198,7 +189,7 @@ class Mailchimp(Destination):
         inactive = {"tags": [{"name": audience.name, "status": "inactive"}]}
         for member in hashed:
             try:
-                _call(self._lists.update_list_member_tags, self.list_id, member.identity, inactive)
+                call(self._lists.update_list_member_tags, self.list_id, member.identity, inactive)
             except Missing:
                 continue
         return Answer(vendor={"removed_by_hash": len(hashed)})
@@ -208,7 +199,7 @@ class Mailchimp(Destination):
         options = {"status": "archived"} if group == "archived" else {}
         if since:
             options["since_last_changed"] = since.isoformat(timespec="seconds")
-        answer = _call(
+        answer = call(
             self._lists.get_list_members_info,
             self.list_id,
             fields=["members.id", "members.status", "members.last_changed", "total_items"],
@@ -232,7 +223,7 @@ class Mailchimp(Destination):
     @cached_property
     def _settings(self) -> dict[str, Any]:
         fields = ["name", "double_optin", "marketing_permissions"]
-        return _call(self._lists.get_list, self.list_id, fields=fields)
+        return call(self._lists.get_list, self.list_id, fields=fields)
 
     @property
     def _status_of_new_contacts(self) -> str:
@@ -276,12 +267,12 @@ class Mailchimp(Destination):
         for member in members:
             item = _item(member, status) | {"marketing_permissions": enabled}
             try:
-                _call(self._lists.get_list_member, self.list_id, member.identity, fields=["id"])
+                call(self._lists.get_list_member, self.list_id, member.identity, fields=["id"])
                 rejections[member.customer_id] = _exists(member)
             except Missing:
                 try:
                     options = {"skip_merge_validation": "true"}
-                    created = _call(self._lists.add_list_member, self.list_id, item, **options)
+                    created = call(self._lists.add_list_member, self.list_id, item, **options)
                     if created.get("status") != REACHABLE:
                         rejection = _suppressed(member, str(created.get("status")))
                         rejections[member.customer_id] = rejection
@@ -302,7 +293,7 @@ class Mailchimp(Destination):
             "members": [_item(member, status) for member in members],
             "update_existing": update_existing,
         }
-        answer = _call(
+        answer = call(
             self._lists.batch_list_members, self.list_id, body, skip_merge_validation="true"
         )
         rejections: dict[str, Rejection] = {}
@@ -327,7 +318,7 @@ class Mailchimp(Destination):
         by_address = {_address(member): member for member in members}
         body = {verb: [member.contact["email_address"] for member in members if member.contact]}
         try:
-            answer = _call(
+            answer = call(
                 self._lists.batch_segment_members, body, self.list_id, audience.audience_id
             )
         except Missing:
@@ -345,7 +336,7 @@ class Mailchimp(Destination):
     def _segment_named(self, name: str) -> str:
         offset = 0
         while True:
-            answer = _call(
+            answer = call(
                 self._lists.list_segments,
                 self.list_id,
                 type="static",
@@ -359,7 +350,7 @@ class Mailchimp(Destination):
             offset += PAGE
             if offset >= answer["total_items"]:
                 break
-        created = _call(
+        created = call(
             self._lists.create_segment, self.list_id, {"name": name, "static_segment": []}
         )
         return str(created["id"])
@@ -374,7 +365,7 @@ class Mailchimp(Destination):
                 other = names.get(tag, "a standard field")
                 raise BadInput(f"fields {field} and {other} share Mailchimp's merge tag {tag}")
             names[tag] = field
-        answer = _call(
+        answer = call(
             self._lists.get_list_merge_fields,
             self.list_id,
             count=PAGE,
@@ -385,12 +376,27 @@ class Mailchimp(Destination):
             kind = fields[field]
             if tag not in existing:
                 body = {"tag": tag, "name": field, "type": kind, "public": False}
-                _call(self._lists.add_list_merge_field, self.list_id, body)
+                call(self._lists.add_list_merge_field, self.list_id, body)
             elif existing[tag] not in (kind, "text"):
                 raise BadInput(
                     f"Mailchimp's merge field {tag} is of type {existing[tag]}; the field {field} "
                     f"holds {kind}: rename the field, or change the merge field"
                 )
+
+
+def open_client(credentials: Credentials, connection: str) -> ApiClient:
+    """The official client with its warts seen to. Raises `BadInput` if the connection is short."""
+    key = credentials.require_password(connection)
+    base_url = credentials.extra.get("base_url")
+    data_center = key.rpartition("-")[2] if "-" in key else ""
+    if not base_url and not re.fullmatch(r"[a-z]+\d+", data_center):
+        raise BadInput(f"connection {connection}: the API key must end in -us1 or alike")
+    url = checked_url(base_url or f"https://{data_center}.api.mailchimp.com", connection)
+    # The client replaces the word "server" anywhere in an address, a list's id too.
+    client = ApiClient({"api_key": key, "server": ""})
+    client.host = f"{url.removesuffix('/3.0')}/3.0"
+    client.request = _OpenConnections(key, Mailchimp.connections).request
+    return client
 
 
 def merge_tag(field: str) -> str:
@@ -453,7 +459,7 @@ def _row_problem(member: Member, error: Mapping[str, str]) -> Rejection:
     return Rejection(member.customer_id, code, "Mailchimp refused the row", "fix_data")
 
 
-def _call(method: Callable[..., Any], *arguments: Any, **options: Any) -> dict[str, Any]:
+def call(method: Callable[..., Any], *arguments: Any, **options: Any) -> dict[str, Any]:
     """Call the client, whose failures take several shapes; only a JSON object is an answer."""
     try:
         answer = method(*arguments, **options)

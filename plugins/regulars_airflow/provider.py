@@ -24,6 +24,10 @@ def get_provider_info() -> dict[str, Any]:
                         "Marketing permissions",
                         "Of a list with GDPR fields: the ids that consent to e-mail stands for.",
                     ),
+                    "shop_name": _text(
+                        "Store name", "Only then are purchases told; see push_purchases."
+                    ),
+                    "shop_url": _text("Shop address", "Where codes are redeemed."),
                     "webhook_secret": _text(
                         "Webhook secret", "Shown once, when the webhook is made.", secret=True
                     ),

@@ -45,7 +45,11 @@ def test_every_source_that_tests_its_connection_has_a_form(providers):
 @pytest.mark.parametrize(
     ("kind", "fields"),
     [
-        ("mailchimp", {"list_id", "marketing_permission_ids", "webhook_secret", "base_url"}),
+        (
+            "mailchimp",
+            {"list_id", "marketing_permission_ids", "shop_name", "shop_url"}
+            | {"webhook_secret", "base_url"},
+        ),
         ("meta", {"ad_account_id", "app_id", "app_secret", "base_url"}),
         (
             "google",
