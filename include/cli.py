@@ -25,6 +25,7 @@ from include.commerce.push import push_purchases
 from include.connections import connection_id, read_connection
 from include.dbt import BUILD, run_dbt, run_metricflow, target_path
 from include.errors import BadInput, RegularsError
+from include.lookalikes import make_lookalike
 from include.offers.push import push_offers
 from include.predictions.chart import backtest_chart, backtest_summary
 from include.quality.gate import audience_gate, raw_gate
@@ -188,6 +189,18 @@ def push(
 ) -> None:
     """Push the codes that are still good to the shops. A second push sends nothing."""
     _show("Pushed", [asdict(one) for one in push_offers(load_settings(), source)], as_json)
+
+
+@app.command()
+def lookalike(
+    audience: Annotated[str, typer.Option(help="The audience to be like.")],
+    country: Annotated[str, typer.Option(help="ISO 3166 code, such as DE.")],
+    percent: Annotated[int, typer.Option(help="Of the country's people, 1 to 20.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Have Meta make an audience of people who are like those of one of ours. Once is enough."""
+    made = make_lookalike(load_settings(), audience, country, percent)
+    _show("Lookalike", [asdict(made)], as_json)
 
 
 purchases = typer.Typer(no_args_is_help=True, help="What Mailchimp's store is told.")

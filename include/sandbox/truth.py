@@ -460,6 +460,8 @@ class Truth:
             str(row["audience_id"]): {
                 "account_id": row["account_id"],
                 "name": row["name"],
+                "subtype": row["subtype"],
+                "is_value_based": bool(row["is_value_based"]),
                 "members": members.get(row["audience_id"], []),
                 "size": row["size"],
                 "added": row["added"],

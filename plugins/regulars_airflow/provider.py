@@ -45,6 +45,9 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "Meta Ads",
                 "conn-fields": {
                     "ad_account_id": _text("Ad account id", "Begins with act_."),
+                    "limited_data_use": _choice(
+                        "Limited Data Use", "For people in the United States.", ["us"]
+                    ),
                     "app_id": _text("App id", "Only if the app demands proof of its secret."),
                     "app_secret": _text("App secret", "Goes with the app id.", secret=True),
                     "base_url": _text("Base URL", "Only to point at a sandbox on loopback."),
