@@ -73,9 +73,8 @@ def has_connection(connection: str) -> bool:
     return bool(os.environ.get(f"{PREFIX}{connection.upper()}"))
 
 
-def checked_url(url: str, connection: str, option: str = "base_url") -> str:
-    """An address that stands in the connection's extra, without its final slash: https, or http
-    to this machine alone.
+def checked_url(url: str, connection: str) -> str:
+    """A base address without its final slash: https, or http to this machine alone.
 
     Raises `BadInput` otherwise, because the secret travels with every call.
     """
@@ -84,7 +83,7 @@ def checked_url(url: str, connection: str, option: str = "base_url") -> str:
         return url.rstrip("/")
     if parts.scheme == "http" and is_loopback(parts.hostname or ""):
         return url.rstrip("/")
-    raise BadInput(f"connection {connection}: {option} must be https (http only on loopback)")
+    raise BadInput(f"connection {connection}: base_url must be https (http only on loopback)")
 
 
 def is_loopback(host: str) -> bool:

@@ -138,7 +138,7 @@ class MailchimpStore:
 
     def _download(self, url: str) -> bytes | None:
         """The archive, from another host and without the key; None if the link has expired."""
-        checked_url(url, self._connection, "response_body_url")
+        checked_url(url, self._connection)
         try:
             answer = requests.get(url, timeout=TIMEOUT_SECONDS, allow_redirects=False)
         except requests.RequestException as error:
