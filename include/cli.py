@@ -21,6 +21,7 @@ from include import landing, publishing
 from include.activation import preview as previews
 from include.activation import sync as activation
 from include.activation.audiences import Audience, audience_sizes, get_audience, load_audiences
+from include.commerce.journeys import trigger_journeys
 from include.commerce.push import push_purchases
 from include.connections import connection_id, read_connection
 from include.dbt import BUILD, run_dbt, run_metricflow, target_path
@@ -211,6 +212,16 @@ app.add_typer(purchases, name="purchases")
 def push_to_mailchimp(as_json: AsJson = False) -> None:
     """Tell Mailchimp's store of purchases and codes. A second push tells nothing."""
     _show("Told", [asdict(told) for told in push_purchases(load_settings())], as_json)
+
+
+journeys = typer.Typer(no_args_is_help=True, help="Mailchimp's customer journeys.")
+app.add_typer(journeys, name="journeys")
+
+
+@journeys.command("trigger")
+def trigger(as_json: AsJson = False) -> None:
+    """Send who has newly come into an audience into its journey, at most once."""
+    _show("Sent", [asdict(done) for done in trigger_journeys(load_settings())], as_json)
 
 
 @app.command()

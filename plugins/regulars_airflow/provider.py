@@ -27,6 +27,9 @@ def get_provider_info() -> dict[str, Any]:
                     "shop_name": _text(
                         "Store name", "Only then are purchases told; see push_purchases."
                     ),
+                    "journeys": _text(
+                        "Journeys", "For newcomers of an audience: lapsed_vips=1234/5678, ..."
+                    ),
                     "shop_url": _text("Shop address", "Where codes are redeemed."),
                     "webhook_secret": _text(
                         "Webhook secret", "Shown once, when the webhook is made.", secret=True

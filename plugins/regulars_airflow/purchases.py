@@ -1,4 +1,4 @@
-"""The task of `push_purchases`."""
+"""The tasks of `push_purchases` and `trigger_journeys`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from include.commerce import journeys
 from include.commerce.push import push_purchases
 from include.destinations.mailchimp import Mailchimp
 from include.settings import load_settings
@@ -15,6 +16,17 @@ from regulars_airflow.hooks import credentials, source_credentials
 
 def push() -> list[dict[str, Any]]:
     """Tell Mailchimp's store what has changed; counts by kind. Skips if it has no name."""
-    if not credentials(Mailchimp.name).extra.get("shop_name"):
-        raise AirflowSkipException("mailchimp_default names no store: set shop_name")
+    _skip_without("shop_name", "names no store")
     return [asdict(told) for told in push_purchases(load_settings(), source_credentials)]
+
+
+def trigger_journeys() -> list[dict[str, Any]]:
+    """Send newcomers into journeys; counts by audience. Skips if there are no journeys."""
+    _skip_without("journeys", "names no journeys")
+    done = journeys.trigger_journeys(load_settings(), source_credentials)
+    return [asdict(triggered) for triggered in done]
+
+
+def _skip_without(option: str, reason: str) -> None:
+    if not credentials(Mailchimp.name).extra.get(option):
+        raise AirflowSkipException(f"{Mailchimp.connection()} {reason}: set {option}")

@@ -47,7 +47,7 @@ def test_every_source_that_tests_its_connection_has_a_form(providers):
     [
         (
             "mailchimp",
-            {"list_id", "marketing_permission_ids", "shop_name", "shop_url"}
+            {"list_id", "marketing_permission_ids", "shop_name", "shop_url", "journeys"}
             | {"webhook_secret", "base_url"},
         ),
         ("meta", {"ad_account_id", "limited_data_use", "app_id", "app_secret", "base_url"}),

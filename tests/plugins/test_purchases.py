@@ -17,6 +17,11 @@ def test_without_a_name_for_the_store_nothing_is_told(shop):
     assert len(shop.sandbox.calls()) == calls
 
 
+def test_without_journeys_nobody_is_sent(shop):
+    with pytest.raises(AirflowSkipException, match="journeys"):
+        purchases.trigger_journeys()
+
+
 def test_with_a_name_the_purchases_are_pushed_by_airflows_own_connection(shop, monkeypatch):
     found = shop.credentials["mailchimp"]
     named = replace(found, extra={**found.extra, "shop_name": "Mugs"})
