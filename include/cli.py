@@ -24,9 +24,12 @@ from include.activation import rejects as refused
 from include.activation import sync as activation
 from include.activation.audiences import Audience, audience_sizes, get_audience, load_audiences
 from include.activation.sync import PlanSummary
+from include.commerce.journeys import trigger_journeys
+from include.commerce.push import push_purchases
 from include.connections import connection_id, read_connection
 from include.dbt import BUILD, run_dbt, run_metricflow, target_path
 from include.errors import BadInput, RegularsError
+from include.lookalikes import make_lookalike
 from include.offers.push import push_offers
 from include.predictions.chart import backtest_chart, backtest_summary
 from include.quality.gate import audience_gate, raw_gate
@@ -201,6 +204,38 @@ def push(
 ) -> None:
     """Push the codes that are still good to the shops. A second push sends nothing."""
     _show("Pushed", [asdict(one) for one in push_offers(load_settings(), source)], as_json)
+
+
+@app.command()
+def lookalike(
+    audience: Annotated[str, typer.Option(help="The audience to be like.")],
+    country: Annotated[str, typer.Option(help="ISO 3166 code, such as DE.")],
+    percent: Annotated[int, typer.Option(help="Of the country's people, 1 to 20.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Have Meta make an audience of people who are like those of one of ours. Once is enough."""
+    made = make_lookalike(load_settings(), audience, country, percent)
+    _show("Lookalike", [asdict(made)], as_json)
+
+
+purchases = typer.Typer(no_args_is_help=True, help="What Mailchimp's store is told.")
+app.add_typer(purchases, name="purchases")
+
+
+@purchases.command("push")
+def push_to_mailchimp(as_json: AsJson = False) -> None:
+    """Tell Mailchimp's store of purchases and codes. A second push tells nothing."""
+    _show("Told", [asdict(told) for told in push_purchases(load_settings())], as_json)
+
+
+journeys = typer.Typer(no_args_is_help=True, help="Mailchimp's customer journeys.")
+app.add_typer(journeys, name="journeys")
+
+
+@journeys.command("trigger")
+def trigger(as_json: AsJson = False) -> None:
+    """Send who has newly come into an audience into its journey, at most once."""
+    _show("Sent", [asdict(done) for done in trigger_journeys(load_settings())], as_json)
 
 
 @app.command()

@@ -58,6 +58,7 @@ class Batch:
     """Members that go in one piece, by one verb.
 
     `plan_id` and `number` name it for good: a replay has them again, and no other batch has both.
+    Outside a plan there is no id; then nobody can tell a replay from a new batch.
     """
 
     number: int

@@ -16,6 +16,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -131,8 +132,9 @@ class FileDrop(Destination):
             schema = _schema((*IDENTIFIERS, *CONTACT), fields)
             rows = [_row(member, fields) for member in batch.members]
         write = _csv if self._format == "csv" else _parquet
-        stem = "-".join(filter(None, (batch.plan_id, f"{batch.number:06}", operation)))
-        path = f"{audience.audience_id}/{stem}.{self._format}"
+        plan = batch.plan_id or f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+        name = f"{plan}-{batch.number:06}-{operation}.{self._format}"
+        path = f"{audience.audience_id}/{name}"
         self._write(path, write(schema, rows))
         return Answer(vendor={"file": path})
 

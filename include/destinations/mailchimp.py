@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -82,12 +83,14 @@ class Missing(Stop):
 class _OpenConnections:
     """Connections that stay open: the official client opens a new one for every call."""
 
-    def __init__(self, destination: Destination, key: str) -> None:
-        self._destination = destination
+    def __init__(
+        self, key: str, connections: int, take_turn: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self._take_turn = take_turn
         self._session = requests.Session()
         self._session.auth = ("user", key)
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=destination.connections))
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=connections))
 
     def request(
         self,
@@ -101,7 +104,7 @@ class _OpenConnections:
 
         Raises `Retry` where the answer says when to come back: the client drops the headers.
         """
-        with self._destination.take_turn():
+        with self._take_turn():
             answer = self._session.request(
                 method,
                 url,
@@ -143,20 +146,10 @@ class Mailchimp(Destination):
     """
 
     def __init__(self, credentials: Credentials) -> None:
-        key = credentials.require_password(self.connection())
+        client = open_client(credentials, self.connection(), lambda: self.take_turn())
         self.list_id = credentials.require_option("list_id", self.connection())
         permissions = credentials.extra.get("marketing_permission_ids", "")
         self._permissions = [one.strip() for one in permissions.split(",") if one.strip()]
-        base_url = credentials.extra.get("base_url")
-        data_center = key.rpartition("-")[2] if "-" in key else ""
-        if not base_url and not re.fullmatch(r"[a-z]+\d+", data_center):
-            raise BadInput(f"connection {self.connection()}: the API key must end in -us1 or alike")
-        address = base_url or f"https://{data_center}.api.mailchimp.com"
-        url = checked_url(address, self.connection(), (".api.mailchimp.com",))
-        # The client replaces the word "server" anywhere in an address, a list's id too.
-        client = ApiClient({"api_key": key, "server": ""})
-        client.host = f"{url.removesuffix('/3.0')}/3.0"
-        client.request = _OpenConnections(self, key).request
         self._lists = ListsApi(client)
         self._ping = PingApi(client)
 
@@ -168,7 +161,7 @@ class Mailchimp(Destination):
     def test_connection(self) -> tuple[bool, str]:
         """Ping, then look the list up."""
         try:
-            _call(self._ping.get)
+            call(self._ping.get)
             found = self._settings
         except Missing:
             return False, f"The API key works, but there is no list {self.list_id}."
@@ -210,7 +203,7 @@ class Mailchimp(Destination):
         inactive = {"tags": [{"name": audience.name, "status": "inactive"}]}
         for member in hashed:
             try:
-                _call(self._lists.update_list_member_tags, self.list_id, member.identity, inactive)
+                call(self._lists.update_list_member_tags, self.list_id, member.identity, inactive)
             except Missing:
                 continue
         return Answer(vendor={"removed_by_hash": len(hashed)})
@@ -220,7 +213,7 @@ class Mailchimp(Destination):
         options = {"status": "archived"} if group == "archived" else {}
         if since:
             options["since_last_changed"] = since.isoformat(timespec="seconds")
-        answer = _call(
+        answer = call(
             self._lists.get_list_members_info,
             self.list_id,
             fields=["members.id", "members.status", "members.last_changed", "total_items"],
@@ -244,7 +237,7 @@ class Mailchimp(Destination):
     @cached_property
     def _settings(self) -> dict[str, Any]:
         fields = ["name", "double_optin", "marketing_permissions"]
-        return _call(self._lists.get_list, self.list_id, fields=fields)
+        return call(self._lists.get_list, self.list_id, fields=fields)
 
     @property
     def _status_of_new_contacts(self) -> str:
@@ -288,12 +281,12 @@ class Mailchimp(Destination):
         for member in members:
             item = _item(member, status) | {"marketing_permissions": enabled}
             try:
-                _call(self._lists.get_list_member, self.list_id, member.identity, fields=["id"])
+                call(self._lists.get_list_member, self.list_id, member.identity, fields=["id"])
                 rejections[member.customer_id] = _exists(member)
             except Missing:
                 try:
                     options = {"skip_merge_validation": "true"}
-                    created = _call(self._lists.add_list_member, self.list_id, item, **options)
+                    created = call(self._lists.add_list_member, self.list_id, item, **options)
                     if created.get("status") != REACHABLE:
                         rejection = _suppressed(member, str(created.get("status")))
                         rejections[member.customer_id] = rejection
@@ -314,7 +307,7 @@ class Mailchimp(Destination):
             "members": [_item(member, status) for member in members],
             "update_existing": update_existing,
         }
-        answer = _call(
+        answer = call(
             self._lists.batch_list_members, self.list_id, body, skip_merge_validation="true"
         )
         rejections: dict[str, Rejection] = {}
@@ -339,7 +332,7 @@ class Mailchimp(Destination):
         by_address = {_address(member): member for member in members}
         body = {verb: [member.contact["email_address"] for member in members if member.contact]}
         try:
-            answer = _call(
+            answer = call(
                 self._lists.batch_segment_members, body, self.list_id, audience.audience_id
             )
         except Missing:
@@ -357,7 +350,7 @@ class Mailchimp(Destination):
     def _segment_named(self, name: str) -> str:
         offset = 0
         while True:
-            answer = _call(
+            answer = call(
                 self._lists.list_segments,
                 self.list_id,
                 type="static",
@@ -371,7 +364,7 @@ class Mailchimp(Destination):
             offset += PAGE
             if offset >= answer["total_items"]:
                 break
-        created = _call(
+        created = call(
             self._lists.create_segment, self.list_id, {"name": name, "static_segment": []}
         )
         return str(created["id"])
@@ -386,7 +379,7 @@ class Mailchimp(Destination):
                 other = names.get(tag, "a standard field")
                 raise BadInput(f"fields {field} and {other} share Mailchimp's merge tag {tag}")
             names[tag] = field
-        answer = _call(
+        answer = call(
             self._lists.get_list_merge_fields,
             self.list_id,
             count=PAGE,
@@ -397,12 +390,35 @@ class Mailchimp(Destination):
             kind = fields[field]
             if tag not in existing:
                 body = {"tag": tag, "name": field, "type": kind, "public": False}
-                _call(self._lists.add_list_merge_field, self.list_id, body)
+                call(self._lists.add_list_merge_field, self.list_id, body)
             elif existing[tag] not in (kind, "text"):
                 raise BadInput(
                     f"Mailchimp's merge field {tag} is of type {existing[tag]}; the field {field} "
                     f"holds {kind}: rename the field, or change the merge field"
                 )
+
+
+def open_client(
+    credentials: Credentials,
+    connection: str,
+    take_turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> ApiClient:
+    """The official client with its warts seen to; every call is made within `take_turn()`.
+
+    Raises `BadInput` if the connection is short.
+    """
+    key = credentials.require_password(connection)
+    base_url = credentials.extra.get("base_url")
+    data_center = key.rpartition("-")[2] if "-" in key else ""
+    if not base_url and not re.fullmatch(r"[a-z]+\d+", data_center):
+        raise BadInput(f"connection {connection}: the API key must end in -us1 or alike")
+    address = base_url or f"https://{data_center}.api.mailchimp.com"
+    url = checked_url(address, connection, (".api.mailchimp.com",))
+    # The client replaces the word "server" anywhere in an address, a list's id too.
+    client = ApiClient({"api_key": key, "server": ""})
+    client.host = f"{url.removesuffix('/3.0')}/3.0"
+    client.request = _OpenConnections(key, Mailchimp.connections, take_turn).request
+    return client
 
 
 def merge_tag(field: str) -> str:
@@ -467,7 +483,7 @@ def _row_problem(member: Member, error: Mapping[str, str]) -> Rejection:
     return Rejection(member.customer_id, code, "Mailchimp refused the row", "fix_data")
 
 
-def _call(method: Callable[..., Any], *arguments: Any, **options: Any) -> dict[str, Any]:
+def call(method: Callable[..., Any], *arguments: Any, **options: Any) -> dict[str, Any]:
     """Call the client, whose failures take several shapes; only a JSON object is an answer."""
     try:
         answer = method(*arguments, **options)

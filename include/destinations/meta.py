@@ -7,6 +7,7 @@ schema is accepted and does nothing. https://developers.facebook.com/docs/market
 from __future__ import annotations
 
 import json
+import math
 import re
 import string
 import threading
@@ -27,6 +28,7 @@ from include.destinations.base import (
     ConnectionDropped,
     Destination,
     FieldKind,
+    Member,
     Rejection,
     RemoteAudience,
     SessionOver,
@@ -40,6 +42,19 @@ UNRESERVED = f"{string.ascii_letters}{string.digits}-._~".encode()
 PERCENT = ord("%")
 PAGE = 500
 TIMEOUT_SECONDS = 120
+# A declared field of this name makes an audience value-based; what it holds goes with each add.
+VALUE_FIELD = "lookalike_value"
+# Limited Data Use, for people in the United States. Nothing of an upload tells Meta in which state
+# they are: the country is 1, the United States, and the state 1000, California.
+# https://developers.facebook.com/docs/marketing-apis/data-processing-options
+LIMITED_COLUMNS = (
+    "DATA_PROCESSING_OPTIONS",
+    "DATA_PROCESSING_OPTIONS_COUNTRY",
+    "DATA_PROCESSING_OPTIONS_STATE",
+)
+LIMITED: tuple[list[str], int, int] = (["LDU"], 1, 1000)
+UNLIMITED: tuple[list[str], int, int] = ([], 0, 0)
+LOWEST_PERCENT, HIGHEST_PERCENT = 1, 20
 TERMS = "https://business.facebook.com/ads/manage/customaudiences/tos/"
 
 # https://developers.facebook.com/docs/graph-api/overview/rate-limiting and destinations' guides
@@ -51,6 +66,7 @@ GONE = frozenset({(100, 33), (2654, None)})
 SESSION_BUSY = (2650, 1870145)
 SESSION_OVER = frozenset({(2650, 1870158), (2650, 1870159)})
 TOO_SMALL = (100, 1870034)
+SEED_TOO_SMALL = (100, 1870026)
 
 
 def form_encoded(parameters: Mapping[str, object]) -> bytes:
@@ -103,6 +119,7 @@ class Meta(Destination):
         hashed as (
             select
                 customer_id,
+                country,
                 case
                     when regexp_full_match(trim(email), '[^@\s]+@[^@\s]+\.[^@\s]+')
                         then sha256(lower(trim(email)))
@@ -118,7 +135,7 @@ class Meta(Destination):
                 when email_hash is not null or phone_hash is not null
                     then concat(email_hash, ':', phone_hash)
             end as identity,
-            null as contact
+            {'country': country} as contact
         from hashed
     """
 
@@ -129,6 +146,7 @@ class Meta(Destination):
         if not re.fullmatch(r"(act_)?\d+", account):
             raise BadInput(f"connection {self.connection()}: ad_account_id must be like act_1234")
         self._account = f"act_{account.removeprefix('act_')}"
+        self._limits_us_data = credentials.extra.get("limited_data_use") == "us"
         base_url = credentials.extra.get("base_url")
         hosts = ("graph.facebook.com",)
         self._graph = checked_url(base_url, self.connection(), hosts) if base_url else None
@@ -152,12 +170,53 @@ class Meta(Destination):
     def ensure_audience(
         self, name: str, fields: Mapping[str, FieldKind], known_id: str | None
     ) -> RemoteAudience:
-        """The custom audience of that name. Meta's audiences carry no fields."""
-        return RemoteAudience(known_id or self._audience_named(name), name)
+        """The custom audience of that name; value-based if `lookalike_value` is declared.
+
+        Raises `Stop` if there is one of the other kind: an audience stays what it was made as.
+        """
+        is_value_based = VALUE_FIELD in fields
+        return RemoteAudience(known_id or self._audience_named(name, is_value_based), name)
+
+    def ensure_lookalike(self, seed: RemoteAudience, country: str, percent: int) -> RemoteAudience:
+        """The audience of people in a country who are most like those of an audience of ours.
+
+        percent: how much of the country's people, from 1 to 20. Meta keeps it fresh by itself, and
+        weighs people by their values if the seed is value-based. Raises `BadInput` for other
+        figures, `Stop` while fewer than a hundred people of the seed are from one country.
+        """
+        if not LOWEST_PERCENT <= percent <= HIGHEST_PERCENT:
+            raise BadInput(f"a lookalike has {LOWEST_PERCENT} to {HIGHEST_PERCENT} percent")
+        if not re.fullmatch(r"[A-Z]{2}", country):
+            raise BadInput("a lookalike's country is two capital letters, such as DE")
+        name = f"{seed.name} lookalike {country} {percent}%"
+        if found := self._find(name):
+            return RemoteAudience(str(found["id"]), name)
+        created = self._call(
+            "POST",
+            self._account,
+            "customaudiences",
+            name=name,
+            subtype="LOOKALIKE",
+            origin_audience_id=seed.audience_id,
+            lookalike_spec=json.dumps({"ratio": percent / 100, "country": country}),
+        )
+        return RemoteAudience(str(created["id"]), name)
 
     def add(self, audience: RemoteAudience, batch: Batch) -> Answer:
         """Put the people into the audience."""
-        return self._users(audience, batch)
+        columns: list[tuple[str, ...]] = [SCHEMA]
+        rows: list[list[object]] = [[*_keys(member)] for member in batch.members]
+        if any(VALUE_FIELD in member.payload for member in batch.members):
+            columns.append(("LOOKALIKE_VALUE",))
+            for row, member in zip(rows, batch.members, strict=True):
+                row.append(_value(member.payload.get(VALUE_FIELD)))
+        if self._limits_us_data:
+            columns.append(LIMITED_COLUMNS)
+            for row, member in zip(rows, batch.members, strict=True):
+                # Who may be in the United States is treated as if.
+                country = (member.contact or {}).get("country") or "US"
+                row.extend(LIMITED if country.upper() == "US" else UNLIMITED)
+        return self._users(audience, batch, [name for group in columns for name in group], rows)
 
     def update(self, audience: RemoteAudience, batch: Batch) -> Answer:
         """Nothing to tell Meta: who a person is has not changed, and there are no fields."""
@@ -167,7 +226,8 @@ class Meta(Destination):
         """Take the people out of the audience."""
         try:
             # As a DELETE, the client puts everybody into the address of the request.
-            return self._users(audience, batch, method="DELETE")
+            rows = [_keys(member) for member in batch.members]
+            return self._users(audience, batch, SCHEMA, rows, method="DELETE")
         except TooSmall:
             reason = "the audience would become too small; they stay in until it has grown"
             return Answer(
@@ -177,7 +237,14 @@ class Meta(Destination):
                 )
             )
 
-    def _users(self, audience: RemoteAudience, batch: Batch, **options: Any) -> Answer:
+    def _users(
+        self,
+        audience: RemoteAudience,
+        batch: Batch,
+        schema: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        **options: Any,
+    ) -> Answer:
         if batch.session:
             options["session"] = {
                 "session_id": batch.session.session_id,
@@ -185,8 +252,7 @@ class Meta(Destination):
                 "last_batch_flag": batch.session.is_last,
                 "estimated_num_total": batch.session.total,
             }
-        rows = [member.identity.split(SEPARATOR) for member in batch.members]
-        payload = {"schema": SCHEMA, "is_raw": True, "data": rows}
+        payload = {"schema": schema, "is_raw": True, "data": rows}
         answer = self._call(
             "POST",
             audience.audience_id,
@@ -208,17 +274,29 @@ class Meta(Destination):
             },
         )
 
-    def _audience_named(self, name: str) -> str:
-        options: dict[str, Any] = {"fields": "id,name", "limit": PAGE}
+    def _find(self, name: str) -> dict[str, Any] | None:
+        """The audience of that name as Meta lists it."""
+        options: dict[str, Any] = {"fields": "id,name,is_value_based", "limit": PAGE}
         while True:
             answer = self._call("GET", self._account, "customaudiences", **options)
             for found in answer.get("data", ()):
                 if found["name"] == name:
-                    return str(found["id"])
+                    return dict(found)
             paging = answer.get("paging", {})
             if "next" not in paging:
-                break
+                return None
             options["after"] = paging["cursors"]["after"]
+
+    def _audience_named(self, name: str, is_value_based: bool) -> str:
+        if found := self._find(name):
+            if bool(found.get("is_value_based")) != is_value_based:
+                kind = "" if is_value_based else "not "
+                raise Stop(
+                    f"Meta's audience {name} would have to be {kind}value-based, which cannot be "
+                    "changed: delete it there, or give ours another name"
+                )
+            return str(found["id"])
+        options: dict[str, Any] = {"is_value_based": True} if is_value_based else {}
         created = self._call(
             "POST",
             self._account,
@@ -227,6 +305,7 @@ class Meta(Destination):
             subtype="CUSTOM",
             customer_file_source="USER_PROVIDED_ONLY",
             description="Kept in step by Regulars.",
+            **options,
         )
         return str(created["id"])
 
@@ -277,6 +356,17 @@ def _number(told: object) -> int:
     return told if isinstance(told, int) else 0
 
 
+def _keys(member: Member) -> list[str]:
+    return member.identity.split(SEPARATOR)
+
+
+def _value(value: object) -> float:
+    """What a person is worth to us; nothing if we do not know."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return 0
+    return max(0, round(value, 2))
+
+
 def _invalid_entries(
     batch: Batch, samples: Mapping[str, str] | Sequence[str]
 ) -> tuple[Rejection, ...]:
@@ -287,7 +377,8 @@ def _invalid_entries(
             row = json.loads(sample)
         except (TypeError, ValueError):
             row = sample
-        named.add(SEPARATOR.join(map(str, row)) if isinstance(row, list) else str(row))
+        keys = row[: len(SCHEMA)] if isinstance(row, list) else [row]
+        named.add(SEPARATOR.join(map(str, keys)))
     return tuple(
         Rejection(m.customer_id, "invalid_entry", "Meta cannot read the keys", "fix_data")
         for m in batch.members
@@ -315,6 +406,11 @@ def _failure(error: FacebookRequestError) -> RegularsError:
         )
     if exact & SESSION_OVER:
         return SessionOver(f"the upload session is over ({numbers})")
+    if (code, subcode) == SEED_TOO_SMALL:
+        return Stop(
+            f"the seed has fewer than a hundred people of one country ({numbers}): wait until it "
+            "has been filled, which takes Meta up to a day"
+        )
     if (code, subcode) == TOO_SMALL:
         return TooSmall(f"the audience would become too small ({numbers})")
     if code in BUSY or (code, subcode) == SESSION_BUSY or error.api_transient_error():

@@ -26,6 +26,7 @@ from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any, get_args
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import msgspec
 import requests
@@ -91,6 +92,7 @@ class Webhook(Destination):
         self._secret = secret.encode()
         self._url = credentials.require_option("url", self.connection())
         checked_url(self._url, self.connection(), option="url")
+        self._opened = uuid4().hex
         self._session = requests.Session()
         # A proxy's or a user's netrc must not put other credentials beside the signature.
         self._session.auth = _no_credentials
@@ -139,7 +141,8 @@ class Webhook(Destination):
         }
         # Half of a batch that was refused as a whole is a batch of its own.
         people = _digest(*(member.identity for member in batch.members))
-        key = _digest(batch.plan_id, str(batch.number), operation, audience.name, people)
+        plan = batch.plan_id or self._opened
+        key = _digest(plan, str(batch.number), operation, audience.name, people)
         answer = self._post(content, key)
         return Answer(_rejections(batch, answer.get("rejected")))
 

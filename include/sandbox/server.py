@@ -8,10 +8,12 @@ from typing import Literal
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
-from include.sandbox import mailchimp, meta, page
+from include.sandbox import meta, page
 from include.sandbox.answers import Json
 from include.sandbox.faults import Fault, Gate
 from include.sandbox.google import routes as google
+from include.sandbox.mailchimp import batches
+from include.sandbox.mailchimp import routes as mailchimp
 from include.sandbox.mailchimp.contacts import Lists
 from include.sandbox.meta.errors import VERSION
 from include.sandbox.receiver import routes as receiver
@@ -75,6 +77,7 @@ def create_app(database: Path, latency_ms: float = 0) -> Gate:
     app.include_router(page.create_router(truth, gate))
     app.include_router(shopify.create_world(truth))
     app.include_router(woocommerce.create_router(truth))
+    app.include_router(batches.create_router(truth))
     app.include_router(google.create_router(truth))
     app.include_router(tiktok.create_router(truth))
     add_observation(app, truth, gate)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from include.sandbox.google import tables as google
+from include.sandbox.mailchimp import tables as mailchimp
 from include.sandbox.receiver import tables as receiver
 from include.sandbox.tiktok import tables as tiktok
 from include.sandbox.woocommerce import tables as woocommerce
@@ -273,6 +274,7 @@ TABLES = (
     *receiver.TABLES,
     *google.TABLES,
     *tiktok.TABLES,
+    *mailchimp.TABLES,
 )
 
 # What the file of an earlier release lacks: a number that is 1 at first.
@@ -314,7 +316,12 @@ class Truth:
 
     def _create(self) -> None:
         self.connection.executescript(
-            SCHEMA + woocommerce.SCHEMA + receiver.SCHEMA + google.SCHEMA + tiktok.SCHEMA
+            SCHEMA
+            + woocommerce.SCHEMA
+            + receiver.SCHEMA
+            + google.SCHEMA
+            + tiktok.SCHEMA
+            + mailchimp.SCHEMA
         )
         for table, column in LATER_COLUMNS:
             if not self.one("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", (table, column)):
@@ -436,7 +443,11 @@ class Truth:
                 "added": row["added"],
                 "removed": row["removed"],
             }
-        return {"lists": lists}
+        return {
+            "lists": lists,
+            "stores": mailchimp.stores(self.connection),
+            "journeys": mailchimp.journeys(self.connection),
+        }
 
     def _meta(self) -> dict[str, Any]:
         members: dict[int, list[dict[str, str]]] = {}
@@ -450,6 +461,8 @@ class Truth:
             str(row["audience_id"]): {
                 "account_id": row["account_id"],
                 "name": row["name"],
+                "subtype": row["subtype"],
+                "is_value_based": bool(row["is_value_based"]),
                 "members": members.get(row["audience_id"], []),
                 "size": row["size"],
                 "added": row["added"],

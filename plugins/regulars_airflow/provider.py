@@ -24,6 +24,13 @@ def get_provider_info() -> dict[str, Any]:
                         "Marketing permissions",
                         "Of a list with GDPR fields: the ids that consent to e-mail stands for.",
                     ),
+                    "shop_name": _text(
+                        "Store name", "Only then are purchases told; see push_purchases."
+                    ),
+                    "journeys": _text(
+                        "Journeys", "For newcomers of an audience: lapsed_vips=1234/5678, ..."
+                    ),
+                    "shop_url": _text("Shop address", "Where codes are redeemed."),
                     "webhook_secret": _text(
                         "Webhook secret", "Shown once, when the webhook is made.", secret=True
                     ),
@@ -41,6 +48,9 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "Meta Ads",
                 "conn-fields": {
                     "ad_account_id": _text("Ad account id", "Begins with act_."),
+                    "limited_data_use": _choice(
+                        "Limited Data Use", "For people in the United States.", ["us"]
+                    ),
                     "app_id": _text("App id", "Only if the app demands proof of its secret."),
                     "app_secret": _text("App secret", "Goes with the app id.", secret=True),
                     "base_url": _text("Base URL", "Only to point at a sandbox on loopback."),

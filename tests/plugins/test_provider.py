@@ -46,8 +46,12 @@ def test_every_source_that_tests_its_connection_has_a_form(providers):
 @pytest.mark.parametrize(
     ("kind", "fields"),
     [
-        ("mailchimp", {"list_id", "marketing_permission_ids", "webhook_secret", "base_url"}),
-        ("meta", {"ad_account_id", "app_id", "app_secret", "base_url"}),
+        (
+            "mailchimp",
+            {"list_id", "marketing_permission_ids", "shop_name", "shop_url", "journeys"}
+            | {"webhook_secret", "base_url"},
+        ),
+        ("meta", {"ad_account_id", "limited_data_use", "app_id", "app_secret", "base_url"}),
         (
             "google",
             {"customer_id", "login_customer_id", "customer_match_terms", "base_url"},

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from include.sandbox.answers import Json, Refusal, answer_refusal
+from include.sandbox.mailchimp.batches import add_batch_routes
 from include.sandbox.mailchimp.contacts import (
     Contact,
     Lists,
@@ -17,6 +18,7 @@ from include.sandbox.mailchimp.contacts import (
     check_address,
     subscriber_hash,
 )
+from include.sandbox.mailchimp.ecommerce import add_store_routes
 from include.sandbox.mailchimp.merge_fields import TYPES
 from include.sandbox.mailchimp.problems import problem
 from include.sandbox.mailchimp.requests import authorise, flag, instant, page, read_json
@@ -45,6 +47,8 @@ def create_app(truth: Truth) -> FastAPI:
     add_merge_field_routes(app, truth, lists)
     add_member_routes(app, truth, lists)
     add_segment_routes(app, truth, lists)
+    add_store_routes(app, truth, lists)
+    add_batch_routes(app, truth)
     return app
 
 

@@ -18,6 +18,7 @@ from include.sandbox.truth import Truth
 
 SESSION_SECONDS = 90 * 60
 CALLS_AN_HOUR = 190_000
+FEWEST_OF_A_SEED = 100
 FIRST_AUDIENCE = 120_210_000_000_000_001
 
 # Meta gives examples, not the list; these are its examples and their near relations.
@@ -160,6 +161,28 @@ class Audiences:
                 )
         return {name: resource[name] for name in (*names, "id")}
 
+    def check_lookalike(self, account_id: str, given: Mapping[str, Any]) -> None:
+        """Refuse a lookalike without a seed of ours, large enough, or beyond the figures."""
+        spec = decoded(given, "lookalike_spec")
+        spec = spec if isinstance(spec, dict) else {}
+        ratio, country = spec.get("ratio"), str(spec.get("country", ""))
+        if not isinstance(ratio, float) or not 0.01 <= ratio <= 0.2 or len(country) != 2:
+            raise Refusal(graph_error(100, "(#100) Invalid parameter: lookalike_spec"))
+        seed = self.audience(str(given.get("origin_audience_id")))
+        if seed["account_id"] != account_id:
+            raise Refusal(missing_object(str(given.get("origin_audience_id"))))
+        if seed["size"] < FEWEST_OF_A_SEED:
+            # The words and the subcode are a guess; that a hundred people are needed is documented.
+            raise Refusal(
+                graph_error(
+                    100,
+                    "Invalid parameter",
+                    1870026,
+                    "Source Audience Too Small",
+                    "Your source audience must contain at least 100 people from one country.",
+                )
+            )
+
     def create(self, account_id: str, given: Mapping[str, Any]) -> str:
         """A new customer-file audience's id."""
         instant = int(time.time())
@@ -181,7 +204,7 @@ class Audiences:
                 "name": given["name"],
                 "description": given.get("description", ""),
                 "subtype": given.get("subtype", "CUSTOM"),
-                "customer_file_source": given["customer_file_source"],
+                "customer_file_source": given.get("customer_file_source", ""),
                 "is_value_based": str(given.get("is_value_based")).lower() in ("true", "1"),
                 "instant": instant,
                 **flags(given["name"], given.get("description", "")),
@@ -209,6 +232,17 @@ class Audiences:
                 ],
             )
         changed = connection.total_changes - before
+        if not remove and "LOOKALIKE_VALUE" in payload.keys:
+            connection.executemany(
+                """
+                UPDATE meta_members SET key_names = ?, key_values = ?
+                WHERE audience_id = ? AND identity = ?
+                """,
+                [
+                    (payload.key_names, values, audience_id, identity)
+                    for identity, values in payload.members.items()
+                ],
+            )
         self._count(audience_id, 0 if remove else changed, changed if remove else 0)
         return changed
 
@@ -301,6 +335,9 @@ class Audiences:
         if session["started_at"] < time.time() - SESSION_SECONDS:
             raise Refusal(session_error(1870158, "This session has timed out."))
         payload = Payload(decoded(given, "payload"))
+        if audience["is_value_based"] and not remove and "LOOKALIKE_VALUE" not in payload.keys:
+            text = "(#100) Value-Based Custom Audience requires LOOKALIKE_VALUE attribute."
+            raise Refusal(graph_error(100, text))
         if remove and audience["size"] - len(payload.members) < audience["minimum_size"]:
             raise Refusal(
                 graph_error(

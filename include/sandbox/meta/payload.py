@@ -20,6 +20,7 @@ OPTIONS = "DATA_PROCESSING_OPTIONS"
 PLAIN_KEYS = frozenset(
     {"MADID", "EXTERN_ID", "LOOKALIKE_VALUE", OPTIONS, f"{OPTIONS}_COUNTRY", f"{OPTIONS}_STATE"}
 )
+DESCRIBING = frozenset({"LOOKALIKE_VALUE", OPTIONS, f"{OPTIONS}_COUNTRY", f"{OPTIONS}_STATE"})
 # What a person is found by; the other keys only describe.
 IDENTIFYING = frozenset({"EMAIL", "PHONE", "FN", "LN", "MADID", "EXTERN_ID"})
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -53,7 +54,10 @@ class Payload:
         self.key_names = ",".join(self.keys)
         self.members: dict[bytes, str] = {}
         self.invalid: list[tuple[Any, str]] = []
-        prefix = self.key_names.encode() + b"|"
+        # A person's worth and how their data may be used say nothing of who they are.
+        telling = [place for place, key in enumerate(self.keys) if key not in DESCRIBING]
+        places = None if len(telling) == len(self.keys) else telling
+        prefix = ",".join(self.keys[place] for place in telling).encode() + b"|"
         pattern = self._pattern()
         for row in rows:
             try:
@@ -61,7 +65,8 @@ class Payload:
             except TypeError:
                 values = "|".join(str(value) for value in row)
             if pattern.fullmatch(values):
-                identity = blake2b(prefix + values.encode(), digest_size=16).digest()
+                named = values if places is None else "|".join(str(row[place]) for place in places)
+                identity = blake2b(prefix + named.encode(), digest_size=16).digest()
                 self.members[identity] = values
             else:
                 self.invalid.append((row, self._complaint(values)))

@@ -88,6 +88,11 @@ def create_app(truth: Truth) -> FastAPI:
     async def create(request: Request, account_id: str) -> Json:
         audiences.require_terms(account_id)
         given = request.state.given
+        if given.get("subtype") == "LOOKALIKE":
+            audiences.check_lookalike(account_id, given)
+            with truth.connection:
+                lookalike_id = audiences.create(account_id, given)
+            return Json({"id": lookalike_id}, headers=audiences.usage(account_id))
         for name in ("name", "customer_file_source"):
             if not given.get(name):
                 raise Refusal(graph_error(100, f"(#100) Missing parameter(s): {name}"))
@@ -100,7 +105,9 @@ def create_app(truth: Truth) -> FastAPI:
                 )
             )
         if given.get("subtype", "CUSTOM") != "CUSTOM":
-            raise Refusal(graph_error(100, "(#100) This sandbox only has subtype CUSTOM"))
+            raise Refusal(
+                graph_error(100, "(#100) This sandbox only has the subtypes CUSTOM and LOOKALIKE")
+            )
         with truth.connection:
             audience_id = audiences.create(account_id, given)
         return Json({"id": audience_id}, headers=audiences.usage(account_id))

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from types import MappingProxyType
 from urllib.parse import quote, urlencode
 
 import pytest
 
-from include.destinations.base import Batch, RemoteAudience, Session, SessionOver
+from include.connections import Credentials
+from include.destinations.base import Batch, Member, RemoteAudience, Session, SessionOver
 from include.destinations.meta import Meta, form_encoded
-from include.errors import Retry, Stop
+from include.errors import BadInput, Retry, Stop
 from tests.include.destinations.contract import DestinationContract, addressed, identity
 from tests.sandbox_server import Sandbox
 
@@ -119,6 +121,80 @@ class TestMeta(DestinationContract):
         [rejection] = opened.add(audience, Batch(1, [good, bad])).rejections
 
         assert (rejection.customer_id, rejection.kind) == (bad.customer_id, "fix_data")
+
+    def test_a_value_based_audience_gets_what_everybody_is_worth(self, sandbox: Sandbox):
+        opened = self.open(sandbox)
+        fields = {"lookalike_value": "number"}
+        audience = opened.ensure_audience(self.audience_name, fields, None)
+        members = self.members(range(4))
+        values = [12.345, -3, None, float("nan")]
+        worth = [
+            replace(member, payload={"lookalike_value": value})
+            for member, value in zip(members, values, strict=True)
+        ]
+
+        opened.add(audience, Batch(1, worth))
+
+        held = sandbox.audience(self.audience_name)
+        assert held["is_value_based"]
+        assert sorted(m["LOOKALIKE_VALUE"] for m in held["members"]) == ["0", "0", "0", "12.35"]
+        with pytest.raises(Stop, match="value-based"):
+            opened.ensure_audience(self.audience_name, {}, None)
+        opened.remove(audience, Batch(2, [Member(m.customer_id, m.identity) for m in members]))
+        assert self.there(sandbox) == set()
+
+    def test_data_of_people_in_the_united_states_may_be_limited(self, sandbox: Sandbox):
+        extra = {**self.extra, "base_url": sandbox.meta_url, "limited_data_use": "us"}
+        opened = Meta(Credentials("token", extra=extra))
+        audience = opened.ensure_audience(self.audience_name, {}, None)
+        people = [
+            {"email": "a@shop.test", "country": "US"},
+            {"email": "b@shop.test", "country": "DE"},
+            {"email": "c@shop.test"},
+        ]
+        us, de, unknown = addressed(Meta, *people)
+
+        opened.add(audience, Batch(1, [us, de, unknown]))
+
+        held = {m["EMAIL"]: m for m in sandbox.audience(self.audience_name)["members"]}
+        options = [
+            held[m.identity.removesuffix(":")]["DATA_PROCESSING_OPTIONS"] for m in (us, de, unknown)
+        ]
+        assert options == ["['LDU']", "[]", "['LDU']"]
+        opened.remove(audience, Batch(2, [Member("x", us.identity), Member("y", de.identity)]))
+        assert self.there(sandbox) == {unknown.identity}
+
+    def test_a_lookalike_is_made_once_of_a_seed_that_is_large_enough(self, sandbox: Sandbox):
+        opened, audience = self.ready(sandbox)
+        opened.add(audience, Batch(1, self.members(range(99))))
+        with pytest.raises(Stop, match="fewer than a hundred"):
+            opened.ensure_lookalike(audience, "DE", 1)
+        opened.add(audience, Batch(2, self.members([99])))
+
+        first = opened.ensure_lookalike(audience, "DE", 1)
+
+        assert opened.ensure_lookalike(audience, "DE", 1) == first
+        assert sandbox.audience("lapsed_vips lookalike DE 1%")["subtype"] == "LOOKALIKE"
+        for country, percent in (("de", 1), ("DE", 0), ("DE", 21)):
+            with pytest.raises(BadInput):
+                opened.ensure_lookalike(audience, country, percent)
+
+    def test_terms_that_were_not_accepted_stop_the_sync_and_say_where_to_accept_them(
+        self, sandbox: Sandbox
+    ):
+        opened, audience = self.ready(sandbox)
+        sandbox.post("/_meta/act_1000", {"tos_accepted": False})
+        with pytest.raises(Stop, match=r"accept .* at https://business\.facebook\.com"):
+            opened.add(audience, Batch(1, self.members([1])))
+        works, message = opened.test_connection()
+        assert not works
+        assert "https://business.facebook.com" in message
+
+    def test_a_flagged_audience_stops_the_sync_and_says_what_to_do(self, sandbox: Sandbox):
+        opened, audience = self.ready(sandbox)
+        sandbox.post(f"/_meta/audiences/{audience.audience_id}", {"operation_status": 471})
+        with pytest.raises(Stop, match="name that says nothing of health or money"):
+            opened.add(audience, Batch(1, self.members([1])))
 
     def test_the_clients_crash_reporter_is_not_switched_on(self, sandbox: Sandbox):
         self.open(sandbox).test_connection()
