@@ -28,6 +28,7 @@ from include.connections import Credentials, read_connection
 from include.copies import Copy, checksum, fetch, recorded
 from include.erasure.pages import cleansed, kept_rows, take_out
 from include.erasure.tombstones import load_tombstones
+from include.erasure.warehouse import enforce
 from include.errors import BadInput, RegularsError, Retry, Stop
 from include.quarantine import Quarantine, Quarantined
 from include.settings import Settings
@@ -250,6 +251,7 @@ class _Load:
         return bool(self.standing.pages) and self.standing.meaning != self.meaning
 
     def _look_up(self, folder: Path) -> None:
+        enforce(self.settings)
         with visit(self.settings) as warehouse:
             raw_tables.make(warehouse)
             self.standing = _standing(warehouse, self.source)

@@ -11,6 +11,7 @@ import duckdb
 from duckdb import ColumnExpression, ConstantExpression
 
 from include.destinations import Destination
+from include.erasure.watch import Watch
 from include.publishing import Snapshot
 from include.settings import Settings
 from include.store import Store
@@ -18,10 +19,16 @@ from include.warehouse import Warehouse, read_statement
 
 
 class Workbench(Warehouse):
-    """DuckDB within the settings' limits; what it spills lies in `folder` and goes with it."""
+    """DuckDB within the settings' limits; what it spills lies in `folder` and goes with it.
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, store: Store, folder: Path) -> None:
+    `watch` knows who was erased.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, store: Store, folder: Path, watch: Watch
+    ) -> None:
         super().__init__(connection)
+        self.watch = watch
         self.store = store
         self.folder = folder
 
@@ -57,6 +64,9 @@ class Workbench(Warehouse):
         """Who the selected contacts are at the destination, as the view `addressed`."""
         self.connection.read_parquet(snapshot.path("contacts")).create_view("all_contacts")
         self.run(contacts)
+        if self.watch.tombstones:
+            self.watch.tombstones.show(self)
+            self.run("leave_out_erased")
         self.connection.sql(destination.contacts_sql).create_view("addressed")
 
     def statement(self, name: str) -> duckdb.DuckDBPyRelation:
@@ -92,4 +102,4 @@ def open_workbench(
             "temp_directory": f"{folder}/spill",
         }
         with duckdb.connect(config=config) as connection:
-            yield Workbench(connection, store, Path(folder))
+            yield Workbench(connection, store, Path(folder), Watch(settings))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
@@ -107,6 +107,7 @@ class Mailchimp(Destination):
     name = "mailchimp"
     batch_size = 500
     connections = 10
+    lists_members = True
     status_groups = ("listed", "archived")
     contacts_sql = r"""
         select
@@ -193,6 +194,43 @@ class Mailchimp(Destination):
             except Missing:
                 continue
         return Answer(vendor={"removed_by_hash": len(hashed)})
+
+    def erase(self, identities: Sequence[str]) -> Answer:
+        """Delete the contacts permanently: Mailchimp forgets them and takes them no more by import.
+
+        An archived contact is deleted too; one that is not on the list any more is not there.
+        """
+        erased = 0
+        for identity in identities:
+            try:
+                _call(self._lists.delete_list_member_permanent, self.list_id, identity)
+                erased += 1
+            except Missing:
+                continue
+        return Answer(vendor={"erased": erased, "not_there": len(identities) - erased})
+
+    def held_members(self, audience: RemoteAudience) -> Iterator[Sequence[str]]:
+        """The hashes of the contacts that carry the tag, whatever their status, page by page."""
+        offset = 0
+        while True:
+            try:
+                answer = _call(
+                    self._lists.get_segment_members_list,
+                    self.list_id,
+                    audience.audience_id,
+                    fields=["members.id", "total_items"],
+                    count=PAGE,
+                    offset=offset,
+                    include_unsubscribed=True,
+                    include_cleaned=True,
+                    include_transactional=True,
+                )
+            except Missing:
+                raise Stop(f"Mailchimp no longer has the tag {audience.name}") from None
+            yield [found["id"] for found in answer["members"]]
+            offset += PAGE
+            if offset >= answer["total_items"]:
+                return
 
     def statuses(self, group: str, since: datetime | None, page: int) -> StatusPage:
         """The list's contacts, oldest change first; archived ones are a listing of their own."""

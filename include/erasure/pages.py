@@ -49,7 +49,7 @@ def remove(incoming: Incoming, identifiers: list[Identifier], folder: Path) -> d
     if condition is None or not identifiers:
         return {}
     warehouse = incoming.warehouse
-    show_identifiers(warehouse.connection, identifiers)
+    show_identifiers(warehouse, identifiers)
     names = {"condition": condition}
     touched = warehouse.run("pages_about", names).column("page").to_pylist()
     purge(warehouse, "incoming", incoming.columns, is_figures=figures(incoming.table))

@@ -1,9 +1,9 @@
 """Which rows are about a person, in any table, and what becomes of them.
 
-A row is a person's if any column that names people says one of the person's identifiers. Orders stay
-as figures: the shop's turnover is nobody's personal data, and its books are kept by law (Art. 17(3)
-GDPR). They lose everything that leads to the person; each then stands for itself, without a link to
-the person's other orders. Every other row goes.
+A row is a person's if any column that names people says one of the person's identifiers. Orders
+stay as figures: a shop's turnover is nobody's personal data, and its books are kept by law (GDPR,
+Art. 17(3)(b)). They lose everything that leads to the person; each then stands for itself, without
+a link to the person's other orders. Every other row goes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from include.warehouse import Warehouse
 FIGURES = frozenset({"orders", "order_lines"})
 # What those lose.
 PERSONAL = ("customer_id", "email", "email_key", "phone", "phone_key", "first_name", "last_name")
+NUMBER = "load_number"
 _HASHES = frozenset({"identity", "platform_node", "email_node", "phone_node", "identifier_key"})
 
 
@@ -41,10 +42,7 @@ def naming(column: str) -> tuple[Kind, str] | None:
 def about_a_person(columns: Iterable[str]) -> str | None:
     """The SQL condition by which a row is about one of `identifiers`; None if no column can say."""
     named = [found for column in columns if (found := naming(column))]
-    conditions = [
-        f"coalesce({value} in (select value from identifiers where kind = '{kind}'), false)"
-        for kind, value in named
-    ]
+    conditions = [f"names_one('{kind}', {value})" for kind, value in named]
     return f"({' or '.join(conditions)})" if conditions else None
 
 
@@ -72,8 +70,11 @@ def purge(warehouse: Warehouse, table: str, columns: Sequence[str], *, is_figure
     [counted] = warehouse.run("count_about", names).to_pylist()
     if counted["row_count"]:
         if is_figures:
-            lost = [column for column in columns if column in PERSONAL]
-            assignments = ", ".join(f"{column} = null" for column in lost)
+            lost = [f"{column} = null" for column in columns if column in PERSONAL]
+            if NUMBER in columns and table.startswith("raw."):
+                # The next build has to look at the order again.
+                lost.append(f"{NUMBER} = nextval('raw.load_numbers')")
+            assignments = ", ".join(lost)
             warehouse.run("anonymise", names | {"assignments": assignments})
         else:
             warehouse.run("delete_about", names)

@@ -19,7 +19,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-import duckdb
 import pyarrow as pa
 
 from include.connections import has_connection, read_connection
@@ -127,9 +126,7 @@ def _salt(settings: Settings, *, is_new: bool) -> bytes:
     return bytes.fromhex(path.read_text().strip())
 
 
-def show_identifiers(
-    connection: duckdb.DuckDBPyConnection, identifiers: Iterable[Identifier]
-) -> None:
+def show_identifiers(warehouse: Warehouse, identifiers: Iterable[Identifier]) -> None:
     """The temporary table `identifiers` (kind, value): whose data are to go."""
     pairs = sorted(set(identifiers))
     table = pa.table(
@@ -138,6 +135,6 @@ def show_identifiers(
             "value": pa.array([value for _, value in pairs], pa.string()),
         }
     )
-    connection.register("given_identifiers", table)
-    connection.execute("create or replace temp table identifiers as from given_identifiers")
-    connection.unregister("given_identifiers")
+    warehouse.connection.register("given_identifiers", table)
+    warehouse.run("show_identifiers")
+    warehouse.connection.unregister("given_identifiers")

@@ -1,0 +1,3 @@
+-- The tombstones that the warehouse agrees with.
+select generation
+from raw.erasures

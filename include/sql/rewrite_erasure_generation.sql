@@ -1,0 +1,4 @@
+delete from raw.erasures;
+
+insert into raw.erasures by name
+select $generation as generation;
