@@ -35,9 +35,9 @@ from include.erasure.tombstones import (
     Tombstones,
     add_tombstones,
     digest,
-    load_tombstones,
+    settle,
 )
-from include.erasure.warehouse import compact, purge_warehouse
+from include.erasure.warehouse import compact, is_purged, purge_warehouse
 from include.errors import Retry
 from include.settings import Settings
 from include.store import Store
@@ -142,9 +142,7 @@ class _Erasure:
         add_tombstones(self.settings, named)
         people = self._people()
         identities = self._identities(people)
-        hashes: list[Identifier] = [
-            ("identity", one) for found in identities.values() for one in found
-        ]
+        hashes: set[Identifier] = {("identity", one) for found in identities.values() for one in found}
         people = People(people.identifiers | frozenset(hashes), people.contacts)
         tombstones = add_tombstones(self.settings, people.identifiers)
 
@@ -172,7 +170,7 @@ class _Erasure:
         begun = f"{FOLDER}/begun/{certificate.erasure_id}.json"
         _write(self.store, begun, certificate)
         self.report("warehouse ...")
-        found = purge_warehouse(self.settings, people.identifiers)
+        found = purge_warehouse(self.settings, people.identifiers, certificate.erasure_id)
         certificate.places.update({f"warehouse {table}": n for table, n in found.items()})
         _write(self.store, begun, certificate)
         return _finish(self.settings, certificate)
@@ -254,7 +252,7 @@ def _finish_begun(settings: Settings) -> list[Certificate]:
     done = []
     for name in store.list(folder):
         certificate = _read(store, f"{folder}/{name}")
-        if not _is_purged(settings):
+        if not is_purged(settings, certificate.erasure_id):
             # Everything can still be found out: the request is open, and is fulfilled anew.
             store.remove(f"{folder}/{name}")
             continue
@@ -262,20 +260,12 @@ def _finish_begun(settings: Settings) -> list[Certificate]:
     return done
 
 
-def _is_purged(settings: Settings) -> bool:
-    if not settings.warehouse_path.exists():
-        return True
-    generation = load_tombstones(settings).generation
-    with visit(settings) as warehouse:
-        warehouse.run("raw_tables")
-        return warehouse.run("erasure_generation")["generation"].to_pylist() == [generation]
-
-
 def _finish(settings: Settings, certificate: Certificate) -> Certificate:
     """Free the bytes, and put the certificate where it stays."""
     store = Store(settings.store)
     if settings.warehouse_path.exists():
         compact(settings)
+    settle(settings)
     finished = Certificate(**asdict(certificate) | {"finished_at": _now()})
     _write(store, f"{FOLDER}/certificates/{certificate.erasure_id}.json", finished)
     store.remove(f"{FOLDER}/begun/{certificate.erasure_id}.json")

@@ -13,10 +13,16 @@ from dataclasses import dataclass, field
 
 import duckdb
 
-from include.erasure.tombstones import Identifier, show_identifiers
+from include.erasure.tombstones import Identifier, Kind, show_identifiers
 from include.publishing import Snapshot
 from include.raw_tables import declared, e164
 from include.warehouse import Warehouse
+
+_NAMES: tuple[tuple[Kind, str], ...] = (
+    ("platform_id", "customer_id"),
+    ("email", "email_key"),
+    ("phone", "phone_key"),
+)
 
 
 @dataclass(frozen=True)
@@ -56,15 +62,7 @@ def open_requests(warehouse: Warehouse) -> list[Request]:
     return [
         Request(
             row["request_id"],
-            tuple(
-                (kind, row[column])
-                for kind, column in (
-                    ("platform_id", "customer_id"),
-                    ("email", "email_key"),
-                    ("phone", "phone_key"),
-                )
-                if row[column]
-            ),
+            tuple((kind, row[column]) for kind, column in _NAMES if row[column]),
         )
         for row in warehouse.run("open_erasure_requests").to_pylist()
     ]

@@ -16,7 +16,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import pyarrow as pa
@@ -42,9 +42,13 @@ BLOCK_BYTES = 64
 
 @dataclass(frozen=True)
 class Tombstones:
-    """Everybody who was erased. `generation` changes with every new tombstone; '' without any."""
+    """Everybody who was erased. `generation` changes with every new tombstone; '' without any.
+
+    settled: the generation of the last erasure that came to its end.
+    """
 
     hashes: frozenset[str] = frozenset()
+    settled: str = ""
     salt: bytes = field(default=b"", repr=False)
 
     def __bool__(self) -> bool:
@@ -94,7 +98,7 @@ def load_tombstones(settings: Settings) -> Tombstones:
             f"the tombstones were made with another salt: put {settings.home / SALT} (or the"
             f" password of the connection {CONNECTION}) back from a backup"
         )
-    return Tombstones(frozenset(content["hashes"]), salt)
+    return Tombstones(frozenset(content["hashes"]), content["settled"], salt)
 
 
 def add_tombstones(settings: Settings, identifiers: Iterable[Identifier]) -> Tombstones:
@@ -103,10 +107,26 @@ def add_tombstones(settings: Settings, identifiers: Iterable[Identifier]) -> Tom
     known = load_tombstones(settings)
     salt = known.salt or _salt(settings, is_new=True)
     hashes = known.hashes | {digest(salt, identifier) for identifier in identifiers}
+    tombstones = Tombstones(hashes, known.settled, salt)
     if hashes != known.hashes:
-        content = {"salt_checksum": hashlib.sha256(salt).hexdigest(), "hashes": sorted(hashes)}
-        store.write(FILE, json.dumps(content).encode())
-    return Tombstones(hashes, salt)
+        _write(store, tombstones)
+    return tombstones
+
+
+def settle(settings: Settings) -> None:
+    """Note that every erasure has come to its end."""
+    tombstones = load_tombstones(settings)
+    if tombstones and tombstones.settled != tombstones.generation:
+        _write(Store(settings.store), replace(tombstones, settled=tombstones.generation))
+
+
+def _write(store: Store, tombstones: Tombstones) -> None:
+    content = {
+        "salt_checksum": hashlib.sha256(tombstones.salt).hexdigest(),
+        "settled": tombstones.settled,
+        "hashes": sorted(tombstones.hashes),
+    }
+    store.write(FILE, json.dumps(content).encode())
 
 
 def _salt(settings: Settings, *, is_new: bool) -> bytes:

@@ -19,14 +19,27 @@ from include.warehouse import Warehouse, visit
 RAW = "raw"
 
 
-def purge_warehouse(settings: Settings, identifiers: Iterable[Identifier]) -> dict[str, int]:
+def purge_warehouse(
+    settings: Settings, identifiers: Iterable[Identifier], erasure_id: str
+) -> dict[str, int]:
     """Take people out of every table; how many rows were about them, by table.
 
     In one transaction, together with the note of which tombstones this warehouse agrees with.
     """
+    if not settings.warehouse_path.exists():
+        return {}
     with visit(settings) as warehouse:
         raw_tables.make(warehouse)
-        return _purge(warehouse, identifiers, load_tombstones(settings).generation)
+        return _purge(warehouse, identifiers, load_tombstones(settings).generation, erasure_id)
+
+
+def is_purged(settings: Settings, erasure_id: str) -> bool:
+    """Whether that erasure was the last one to come through the warehouse."""
+    if not settings.warehouse_path.exists():
+        return True
+    with visit(settings) as warehouse:
+        raw_tables.make(warehouse)
+        return erasure_id in warehouse.run("erasure_generation")["erasure_id"].to_pylist()
 
 
 def enforce(settings: Settings) -> bool:
@@ -35,7 +48,10 @@ def enforce(settings: Settings) -> bool:
     Returns whether anybody was taken out. Costs nothing while the warehouse has seen them.
     """
     tombstones = load_tombstones(settings)
-    if not tombstones or not settings.warehouse_path.exists():
+    # While an erasure is under way, the warehouse is what it finds people's identifiers in.
+    if tombstones.generation != tombstones.settled or not tombstones:
+        return False
+    if not settings.warehouse_path.exists():
         return False
     with visit(settings) as warehouse:
         raw_tables.make(warehouse)
@@ -44,11 +60,11 @@ def enforce(settings: Settings) -> bool:
         tombstones.show(warehouse)
         found = {
             identifier
-            for table, columns in _tables(warehouse).items()
-            if table.startswith(f"{RAW}.") and table != f"{RAW}.erasure_requests"
+            for table, columns in tables_and_columns(warehouse).items()
+            if table.startswith(f"{RAW}.")
             for identifier in find_erased(warehouse, table, columns, tombstones)
         }
-        rows = _purge(warehouse, found, tombstones.generation)
+        rows = _purge(warehouse, found, tombstones.generation, "")
     if rows:
         compact(settings)
     return bool(rows)
@@ -84,19 +100,19 @@ def copy_database(warehouse: Warehouse, path: str) -> None:
 
 
 def _purge(
-    warehouse: Warehouse, identifiers: Iterable[Identifier], generation: str
+    warehouse: Warehouse, identifiers: Iterable[Identifier], generation: str, erasure_id: str
 ) -> dict[str, int]:
     show_identifiers(warehouse, identifiers)
     with warehouse.transaction():
         rows = purge_tables(warehouse)
-        warehouse.run("rewrite_erasure_generation", generation=generation)
+        warehouse.run("rewrite_erasure_generation", generation=generation, erasure_id=erasure_id)
     return rows
 
 
 def purge_tables(warehouse: Warehouse) -> dict[str, int]:
     """Take the people of `identifiers` out of every table of an open database."""
     found = {}
-    for table, columns in _tables(warehouse).items():
+    for table, columns in tables_and_columns(warehouse).items():
         is_figures = figures(table.rpartition(".")[2])
         if table == f"{RAW}.order_lines":
             warehouse.run("lines_without_people", {"condition": _condition(columns)})
@@ -110,7 +126,7 @@ def _condition(columns: list[str]) -> str:
     return about_a_person(columns) or "false"
 
 
-def _tables(warehouse: Warehouse) -> dict[str, list[str]]:
+def tables_and_columns(warehouse: Warehouse) -> dict[str, list[str]]:
     """The columns of every table, by `schema.table`."""
     rows = warehouse.run("tables_and_columns").to_pylist()
     return {f"{row['schema_name']}.{row['table_name']}": row["columns"] for row in rows}

@@ -287,5 +287,6 @@ create table if not exists raw.cursors (
 
 -- Which tombstones these tables agree with: an old backup does not.
 create table if not exists raw.erasures (
-    generation varchar
+    generation varchar,
+    erasure_id varchar
 );
