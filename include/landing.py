@@ -86,6 +86,11 @@ def ingest(
     if unknown:
         known = ", ".join(sources)
         raise BadInput(f"{settings.sources}: no source {unknown[0]!r}; there are: {known}")
+    if not settings.warehouse_path.exists() and Store(settings.store).list("landing"):
+        raise Stop(
+            f"the warehouse {settings.warehouse_path} is gone, and files have landed before: run"
+            " `regulars ingest --rebuild`, which makes it anew from them"
+        )
     chosen = [sources[name] for name in (names or sources)]
     if window:
         whole = [source.name for source in chosen if not source.has_windows]

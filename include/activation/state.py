@@ -27,8 +27,7 @@ def fold_plan(bench: Workbench, ledger: Ledger, plan: Plan) -> None:
     bench.run("fold_variables", plan_id=plan.plan_id, started_at=_utc(plan.created_at))
     file = bench.keep(bench.statement("fold_state"), "state.parquet")
     ledger.store.take(file, ledger.state)
-    finished_at = datetime.now(UTC).isoformat()
-    ledger.record(ledger.path(plan.plan_id, "finished.json"), {"finished_at": finished_at})
+    ledger.finish(plan.plan_id)
 
 
 def _utc(instant: str) -> datetime:

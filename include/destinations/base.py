@@ -8,7 +8,7 @@ describe a state to reach.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -110,6 +110,14 @@ class StatusPage:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberPage:
+    """One page of who is in an audience, by identity, and how many pages there are."""
+
+    identities: Sequence[str]
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
 class Size:
     """The number of people in an audience lies between these two, both included."""
 
@@ -200,8 +208,8 @@ class Destination(ABC):
         """
         raise Stop(f"{self.name} has no call to erase people: do it there by hand")
 
-    def held_members(self, audience: RemoteAudience) -> Iterator[Sequence[str]]:
-        """The identities that are in an audience, page by page; raises where none can be listed."""
+    def held_members(self, audience: RemoteAudience, page: int) -> MemberPage:
+        """One page of the identities in an audience; raises where none can be listed."""
         raise NotImplementedError(f"{self.name} cannot list who is in an audience")
 
     def size(self, audience: RemoteAudience) -> Size:

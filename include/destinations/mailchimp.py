@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
@@ -33,6 +33,7 @@ from include.destinations.base import (
     Destination,
     FieldKind,
     Member,
+    MemberPage,
     Rejection,
     RejectionClass,
     RemoteAudience,
@@ -209,28 +210,24 @@ class Mailchimp(Destination):
                 continue
         return Answer(vendor={"erased": erased, "not_there": len(identities) - erased})
 
-    def held_members(self, audience: RemoteAudience) -> Iterator[Sequence[str]]:
-        """The hashes of the contacts that carry the tag, whatever their status, page by page."""
-        offset = 0
-        while True:
-            try:
-                answer = _call(
-                    self._lists.get_segment_members_list,
-                    self.list_id,
-                    audience.audience_id,
-                    fields=["members.id", "total_items"],
-                    count=PAGE,
-                    offset=offset,
-                    include_unsubscribed=True,
-                    include_cleaned=True,
-                    include_transactional=True,
-                )
-            except Missing:
-                raise Stop(f"Mailchimp no longer has the tag {audience.name}") from None
-            yield [found["id"] for found in answer["members"]]
-            offset += PAGE
-            if offset >= answer["total_items"]:
-                return
+    def held_members(self, audience: RemoteAudience, page: int) -> MemberPage:
+        """The hashes of the contacts that carry the tag; archived and pending ones are not told."""
+        try:
+            answer = _call(
+                self._lists.get_segment_members_list,
+                self.list_id,
+                audience.audience_id,
+                fields=["members.id", "total_items"],
+                count=PAGE,
+                offset=page * PAGE,
+                include_unsubscribed=True,
+                include_cleaned=True,
+                include_transactional=True,
+            )
+        except Missing:
+            raise Stop(f"Mailchimp no longer has the tag {audience.name}") from None
+        identities = [found["id"] for found in answer["members"]]
+        return MemberPage(identities, math.ceil(answer["total_items"] / PAGE))
 
     def statuses(self, group: str, since: datetime | None, page: int) -> StatusPage:
         """The list's contacts, oldest change first; archived ones are a listing of their own."""

@@ -15,7 +15,7 @@ import fcntl
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -142,7 +142,9 @@ class _Erasure:
         add_tombstones(self.settings, named)
         people = self._people()
         identities = self._identities(people)
-        hashes: set[Identifier] = {("identity", one) for found in identities.values() for one in found}
+        hashes: set[Identifier] = {
+            ("identity", one) for found in identities.values() for one in found
+        }
         people = People(people.identifiers | frozenset(hashes), people.contacts)
         tombstones = add_tombstones(self.settings, people.identifiers)
 
@@ -266,7 +268,7 @@ def _finish(settings: Settings, certificate: Certificate) -> Certificate:
     if settings.warehouse_path.exists():
         compact(settings)
     settle(settings)
-    finished = Certificate(**asdict(certificate) | {"finished_at": _now()})
+    finished = replace(certificate, finished_at=_now())
     _write(store, f"{FOLDER}/certificates/{certificate.erasure_id}.json", finished)
     store.remove(f"{FOLDER}/begun/{certificate.erasure_id}.json")
     return finished

@@ -127,6 +127,7 @@ class Places:
             for ledger in ledgers(self.store):
                 ledger.discard_unstarted()
                 unfinished = ledger.unfinished()
+                is_known = ledger.is_state_known()
                 for plan_id in ledger.plan_ids():
                     path = ledger.path(plan_id, "plan.parquet")
                     if plan_id == unfinished:
@@ -135,7 +136,11 @@ class Places:
                         continue
                     count += self._rewritten(warehouse, path)
                     count += self._receipts(ledger, plan_id)
-                count += self._rewritten(warehouse, ledger.state)
+                for name in self.store.list(ledger.folder):
+                    if name.endswith(".parquet"):
+                        count += self._rewritten(warehouse, f"{ledger.folder}/{name}")
+                if is_known:
+                    ledger.acknowledge_state()
             for destination in self.store.list(ROOT):
                 for name in self.store.list(f"{ROOT}/{destination}"):
                     if name.startswith("statuses-"):

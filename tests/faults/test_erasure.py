@@ -191,7 +191,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def is_in(path: Path) -> bool:
-    """Whether a file's bytes, or what they say when they are decoded, have a trace of the canary."""
+    """Whether a file has a trace of the canary, in its bytes or when they are decoded."""
     content = path.read_bytes()
     if path.suffix == ".parquet" or content[:4] == b"PAR1":
         rows = duckdb.read_parquet(str(path)).to_arrow_table().to_pylist()
@@ -221,7 +221,7 @@ def test_case_42_after_an_erasure_nothing_of_the_person_is_anywhere_and_figures_
     )
     assert {line["customer_id"] for line in after} == {None, *(one.customer_id for one in OTHERS)}
     assert len(trade.shop.there("mailchimp")) == len(trade.shop.there("meta")) == len(OTHERS)
-    assert certificate.requests == ("r-1",)
+    assert certificate.requests == ("requests:r-1",)
     assert certificate.finished_at
     answers = {one.destination: one.answer for one in certificate.destinations}
     assert answers["mailchimp"]["erased"] == 1
@@ -370,7 +370,7 @@ def test_case_42_an_erasure_that_is_killed_anywhere_is_finished_by_the_next_one(
         assert trade.traces() == [], instant
         [certificate] = certificates(settings)
         assert certificate.finished_at
-        assert certificate.requests == ("r-1",)
+        assert certificate.requests == ("requests:r-1",)
         instant += step
     assert instant > 10
 
