@@ -28,6 +28,7 @@ from include.commerce.journeys import trigger_journeys
 from include.commerce.push import push_purchases
 from include.connections import connection_id, read_connection
 from include.dbt import BUILD, run_dbt, run_metricflow, target_path
+from include.erasure import commands as erasing
 from include.errors import BadInput, RegularsError
 from include.lookalikes import make_lookalike
 from include.offers.push import push_offers
@@ -191,6 +192,29 @@ def sync(
     rows, failures = _for_each(audience, destination, synced)
     _show("Synced" if not dry_run else "Would sync", rows, as_json)
     _exit_on(failures)
+
+
+@app.command("erase")
+def erase_people(
+    customer_id: erasing.CustomerIds = None,
+    file: erasing.FromFile = None,
+    request: erasing.RequestIds = None,
+    as_json: AsJson = False,
+) -> None:
+    """Erase people everywhere, for good, with a certificate; default: all open requests."""
+    rows = erasing.erase_people(load_settings(), customer_id, file, request)
+    _show("Erased", rows, as_json)
+
+
+@app.command("export-person")
+def export_person(
+    to: erasing.Target,
+    customer_id: erasing.CustomerIds = None,
+    file: erasing.FromFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write all data held on one person to a private file."""
+    _show("Held", erasing.export(load_settings(), customer_id, file, to), as_json)
 
 
 offers = typer.Typer(no_args_is_help=True, help="Codes of the audiences' offers.")

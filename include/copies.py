@@ -20,7 +20,11 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Copy:
-    """A page's bytes on this machine. `cursor`: how far the source is read with it, for a reply."""
+    """A page's bytes on this machine. `cursor`: how far the source is read with it, for a reply.
+
+    A page that somebody was erased from is kept as the rows it was read into (`is_rows`); `came_as`
+    is then the checksum of the bytes that came.
+    """
 
     file_name: str
     checksum: str
@@ -29,6 +33,8 @@ class Copy:
     version: str
     path: Path = field(compare=False)
     cursor: Mapping[str, Any] | None = field(default=None, compare=False)
+    came_as: str | None = None
+    is_rows: bool = False
 
     @property
     def landing_name(self) -> str:

@@ -15,6 +15,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,9 @@ import duckdb
 from include import raw_tables
 from include.connections import Credentials, read_connection
 from include.copies import Copy, checksum, fetch, recorded
+from include.erasure.pages import cleansed, kept_rows, take_out
+from include.erasure.tombstones import load_tombstones
+from include.erasure.warehouse import enforce
 from include.errors import BadInput, RegularsError, Retry, Stop
 from include.quarantine import Quarantine, Quarantined
 from include.settings import Settings
@@ -82,6 +86,11 @@ def ingest(
     if unknown:
         known = ", ".join(sources)
         raise BadInput(f"{settings.sources}: no source {unknown[0]!r}; there are: {known}")
+    if not settings.warehouse_path.exists() and Store(settings.store).list("landing"):
+        raise Stop(
+            f"the warehouse {settings.warehouse_path} is gone, and files have landed before: run"
+            " `regulars ingest --rebuild`, which makes it anew from them"
+        )
     chosen = [sources[name] for name in (names or sources)]
     if window:
         whole = [source.name for source in chosen if not source.has_windows]
@@ -247,6 +256,7 @@ class _Load:
         return bool(self.standing.pages) and self.standing.meaning != self.meaning
 
     def _look_up(self, folder: Path) -> None:
+        enforce(self.settings)
         with visit(self.settings) as warehouse:
             raw_tables.make(warehouse)
             self.standing = _standing(warehouse, self.source)
@@ -315,13 +325,17 @@ class _Load:
                     self._say(f"reading {copy.file_name} ({number + 1} of {len(self.copies)})")
                     self._stage(incoming, number, copy, folder)
             self._refuse()
+            without_erased = take_out(incoming, load_tombstones(self.settings), folder)
             rows = incoming.row_counts()
             self._say(f"merging {sum(rows.values())} rows")
             merged = {
                 number: copy for number, copy in enumerate(self.copies) if copy not in self.refused
             }
-            for copy in merged.values():
-                self._record(self._keep(copy))
+            for number, copy in merged.items():
+                if number in without_erased:
+                    merged[number] = self._replace(copy, without_erased[number])
+                else:
+                    self._record(self._keep(copy))
             with warehouse.transaction():
                 self._merge(warehouse, incoming, merged)
                 self._commit(warehouse, merged, rows)
@@ -342,7 +356,7 @@ class _Load:
         try:
             with (
                 warehouse.time_zone(self.source.session_time_zone),
-                self.source.rows(warehouse.connection, copy.file_name, copy.path, folder) as rows,
+                self._rows(warehouse, copy, folder) as rows,
             ):
                 incoming.stage(rows, number, copy.file_name, copy.modified_at)
         except BadPage as error:
@@ -354,6 +368,13 @@ class _Load:
             self.refused[copy] = BadPage(copy.file_name, "it cannot be read as declared")
         for name in sorted(self.source.unused):
             self.unused.setdefault(name, copy.file_name)
+
+    def _rows(
+        self, warehouse: Warehouse, copy: Copy, folder: Path
+    ) -> AbstractContextManager[duckdb.DuckDBPyRelation]:
+        if copy.is_rows:
+            return kept_rows(warehouse.connection, copy.path)
+        return self.source.rows(warehouse.connection, copy.file_name, copy.path, folder)
 
     def _refuse(self) -> None:
         """Put the bad pages aside. Raises `BadInput` when they are more than the source allows."""
@@ -398,7 +419,7 @@ class _Load:
         files = [
             {
                 "file_name": copy.file_name,
-                "checksum": copy.checksum,
+                "checksum": copy.came_as or copy.checksum,
                 "bytes": copy.size,
                 "row_count": rows.get(number, 0),
                 "landing_path": self._landing_path(copy),
@@ -430,6 +451,16 @@ class _Load:
                 shutil.copyfile(copy.path, file)
             self.store.take(file, path)
         return replace(copy, path=Path(self.store.locate(path))) if self.store.is_local else copy
+
+    def _replace(self, copy: Copy, file: Path) -> Copy:
+        """Keep a page without those who were erased, in the stead of the copy."""
+        path = self._landing_path(copy)
+        kept = self._keep(cleansed(copy, file))
+        self._record(kept)
+        if self._landing_path(kept) != path:
+            self.store.remove(f"{path}{_RECORD}")
+            self.store.remove(path)
+        return kept
 
     def _record(self, copy: Copy) -> None:
         self.store.write(f"{self._landing_path(copy)}{_RECORD}", copy.record())

@@ -16,13 +16,14 @@ import hashlib
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from include.errors import GateFailed, Retry, Stop
@@ -34,6 +35,8 @@ from include.warehouse import Warehouse, visit
 
 CURRENT = "published/current.json"
 ANALYTICS = "published/analytics.duckdb"
+# Stands beside a snapshot's files while they are changed.
+AMENDING = "amending.json"
 # Sorts by time; the microseconds tell two snapshots of one second apart.
 IDENTIFIER = "%Y%m%dT%H%M%S%fZ"
 PUBLIC_SCHEMA = "marts"
@@ -159,6 +162,85 @@ def publish(settings: Settings, as_of: date, accept: str | None = None) -> Snaps
         _sweep(store, snapshot)
     log.info("published snapshot %s", snapshot.snapshot_id)
     return snapshot
+
+
+def amend(
+    settings: Settings,
+    rewrite: Callable[[str, str, Path], int | None],
+    rewrite_analytics: Callable[[str, Path], None],
+) -> None:
+    """Change the files of every kept snapshot: only when the law wants it, as an erasure does.
+
+    `rewrite` is given a table's name and file, and writes another file; it returns that one's rows,
+    or None to leave the table as it is. `rewrite_analytics` does the same for `analytics.duckdb`.
+    Checksums are renewed; a crash in the middle is made good by the next call. Raises `Retry` while
+    a publish is under way.
+    """
+    store = Store(settings.store)
+    with _workspace(settings, store) as workspace:
+        newest_one = current(store)
+        _sweep(store, newest_one)
+        is_changed = False
+        for name in store.list("published"):
+            folder = f"published/{name}"
+            is_current = newest_one is not None and name == newest_one.snapshot_id
+            record = CURRENT if is_current else f"{folder}/snapshot.json"
+            if not store.exists(record):
+                continue
+            snapshot = Snapshot.model_validate_json(store.read(record))
+            amended = _amend(store, snapshot.bound_to(store), rewrite, workspace)
+            is_changed |= is_current and amended is not None
+        if is_changed and store.exists(ANALYTICS):
+            analytics = workspace / "analytics.duckdb"
+            before = workspace / "before.duckdb"
+            store.filesystem.get_file(store.locate(ANALYTICS), str(before))
+            rewrite_analytics(str(before), analytics)
+            store.take(analytics, ANALYTICS)
+        for name in store.list("published"):
+            if not store.exists(f"published/{name}/{AMENDING}"):
+                continue
+            if newest_one is not None and name == newest_one.snapshot_id:
+                store.write(CURRENT, store.read(f"published/{name}/snapshot.json"))
+            store.remove(f"published/{name}/{AMENDING}")
+
+
+def _amend(
+    store: Store,
+    snapshot: Snapshot,
+    rewrite: Callable[[str, str, Path], int | None],
+    workspace: Path,
+) -> Snapshot | None:
+    """Rewrite the tables of one snapshot; None if it stays as it is.
+
+    A mark stands beside the files until the record agrees with them again.
+    """
+    mark = f"{snapshot.folder}/{AMENDING}"
+    is_resumed = store.exists(mark)
+    tables = dict(snapshot.tables)
+    for table in snapshot.tables:
+        file = f"{snapshot.folder}/{table}.parquet"
+        source = workspace / "before.parquet"
+        store.filesystem.get_file(store.locate(file), str(source))
+        target = workspace / "after.parquet"
+        rows = rewrite(table, str(source), target)
+        if rows is not None:
+            if not store.exists(mark):
+                store.write(mark, b"{}")
+            tables[table] = Published(rows=rows, sha256=_sha256(target))
+            store.take(target, file)
+        elif is_resumed:
+            tables[table] = Published(rows=_row_count(source), sha256=_sha256(source))
+        source.unlink()
+    if tables == snapshot.tables and not is_resumed:
+        return None
+    amended = snapshot.model_copy(update={"tables": tables}).bound_to(store)
+    store.write(f"{snapshot.folder}/snapshot.json", amended.model_dump_json(indent=1).encode())
+    return amended
+
+
+def _row_count(file: Path) -> int:
+    rows: int = pq.read_metadata(file).num_rows
+    return rows
 
 
 @contextmanager

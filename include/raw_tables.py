@@ -125,6 +125,7 @@ class Incoming:
         self.names = {"table": table, "key": ", ".join(KEYS[table])}
         kept = [column for column in declared()[table] if column.name not in _PROVENANCE]
         self.has_people = any(column.name == "email_key" for column in kept)
+        self.columns = ["page", "part", "region", *(column.name for column in kept)]
         columns = ["page integer", "part varchar", "region varchar"]
         for column in kept:
             is_known_by = has_line_ids and column.name in KEYS[table]
@@ -156,7 +157,7 @@ class Incoming:
         another one, which matters where lines have no numbers.
         """
         if self.has_people:
-            self._key_phones()
+            self.key_phones()
         if not self.has_line_ids:
             if is_retold:
                 self.warehouse.run("supersede_lines", source=source)
@@ -169,8 +170,8 @@ class Incoming:
         if self.table == "products":
             self.warehouse.run("mark_deleted_products", source=owner)
 
-    def _key_phones(self) -> None:
-        """Numbers as people write them, each different one once."""
+    def key_phones(self) -> None:
+        """Make numbers comparable as people write them, each different one once."""
         written = self.warehouse.run("unkeyed_phones").to_pylist()
         keys = [e164(row["phone"], row["region"], self.phone_country) for row in written]
         found = [row | {"phone_key": key} for row, key in zip(written, keys, strict=True) if key]

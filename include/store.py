@@ -54,6 +54,11 @@ class Store:
         """Whether a file or a folder of that name is there."""
         return bool(self.filesystem.exists(self.locate(path)))
 
+    def version(self, path: str) -> str:
+        """What changes with every write of a file; '' while there is none."""
+        self.filesystem.invalidate_cache()
+        return str(self.filesystem.ukey(self.locate(path))) if self.exists(path) else ""
+
     def read(self, path: str) -> bytes:
         """The whole file. Raises `FileNotFoundError`."""
         content: bytes = self.filesystem.cat_file(self.locate(path))

@@ -16,7 +16,10 @@ from tenacity import (
 )
 
 from include.activation.turns import Turns
+from include.connections import Credentials
+from include.destinations import Destination
 from include.errors import Retry
+from include.settings import Settings
 
 Result = TypeVar("Result")
 
@@ -89,3 +92,27 @@ class Caller:
     def _pause(self, seconds: float) -> None:
         self._turns.hold_up(seconds)
         self._turns.wait()
+
+
+def open_caller(
+    settings: Settings,
+    destination: Destination,
+    credentials: Credentials,
+    patience: Patience,
+    fence: Callable[[], None] = lambda: None,
+) -> Caller:
+    """For one step of work at a destination, whose calls take turns with all others of the account.
+
+    What fails for good ends the calls of this step, not of the next. `fence`: see `Turns`.
+    """
+    turns = Turns(
+        settings.home,
+        type(destination),
+        credentials,
+        # What a call asks for is lengthened by up to a first wait.
+        patience.longest_wait + patience.first_wait,
+        fence,
+    )
+    destination.take_turn = turns.take
+    destination.hold_up = turns.hold_up
+    return Caller(patience, turns)

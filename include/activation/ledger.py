@@ -17,7 +17,10 @@ activation/<destination>/<audience>/
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,12 @@ from include.errors import Stop
 from include.store import Store
 
 ROOT = "activation"
+# At a Parquet file's end: the footer's length, and four letters.
+FOOTER_LENGTH_BYTES = 8
+
+
+class StateLost(Stop):
+    """What a destination holds is not known any more; a person chooses how to go on."""
 
 
 class Ledger:
@@ -103,8 +112,64 @@ class Ledger:
             if not self.has(plan_id, "started.json"):
                 self.store.remove(self.path(plan_id))
 
+    def finish(self, plan_id: str) -> None:
+        """Note that a plan is folded into the state, and by what the state will be known again."""
+        finished_at = datetime.now(UTC).isoformat()
+        content = {"finished_at": finished_at, "state": self.state_fingerprint()}
+        self.record(self.path(plan_id, "finished.json"), content)
+
+    def acknowledge_state(self) -> None:
+        """Take the state as it is now for the one that the last plan left."""
+        if last := self.last_finished():
+            path = self.path(last, "finished.json")
+            content = self.recall(path) or {}
+            self.record(path, content | {"state": self.state_fingerprint()})
+
+    def state_fingerprint(self) -> str | None:
+        """What tells two states apart, read in a moment; None if there is none.
+
+        That is the SHA-256 of the Parquet file's footer, which has the place, the length and the
+        bounds of every column's chunks.
+        """
+        if not self.store.exists(self.state):
+            return None
+        with self.store.filesystem.open(self.store.locate(self.state), "rb") as file:
+            file.seek(-FOOTER_LENGTH_BYTES, os.SEEK_END)
+            length = int.from_bytes(file.read(4), "little") + FOOTER_LENGTH_BYTES
+            file.seek(-length, os.SEEK_END)
+            return hashlib.sha256(file.read(length)).hexdigest()
+
+    def is_state_known(self) -> bool:
+        """Whether the state is the one that the last plan left."""
+        last = self.last_finished()
+        if last is None:
+            return True
+        there = self.state_fingerprint()
+        known = (self.recall(self.path(last, "finished.json")) or {}).get("state")
+        # A fold that was killed before its last step has left a newer state than the note says.
+        return there is not None and (known in (None, there) or self.unfinished() is not None)
+
+    def check_state(self) -> None:
+        """Raise `StateLost` if the state is gone, or is not the one that the last plan left.
+
+        A state from a backup does not know what was sent since: a plan made from it would be wrong.
+        """
+        if self.is_state_known():
+            return
+        what = (
+            "is gone"
+            if not self.store.exists(self.state)
+            else "is not the one that the last sync left"
+        )
+        raise StateLost(
+            f"the state of {self.audience} at {self.destination} {what}: nothing is sent before a"
+            f" person has chosen. `regulars reconcile --audience {self.audience} --destination"
+            f" {self.destination}` compares; with --repair the state is read from the destination,"
+            " with --adopt made from our plans and receipts, with --adds-only begun anew"
+        )
+
     def check_account(self, account: str) -> None:
-        """Raise `Stop` if the state is about another account than the connection's."""
+        """Raise `Stop` if the state is about another account, or lost (see `check_state`)."""
         known = self.recall(self.target)
         if known and known["account"] != account:
             raise Stop(
@@ -112,6 +177,7 @@ class Ledger:
                 f"{known['account']}, but the connection says {account}: put the connection right, "
                 f"or remove {self.folder} to begin anew there"
             )
+        self.check_state()
 
     def take(self, file: Path, path: str) -> None:
         """Move a finished local file into its place. Raises `LeaseLost`."""

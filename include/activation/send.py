@@ -8,7 +8,7 @@ import time
 from collections.abc import Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, groupby
@@ -36,6 +36,7 @@ from include.destinations.base import (
     Session,
     SessionOver,
 )
+from include.erasure.watch import Watch
 from include.publishing import Snapshot
 
 # How many rows of a plan are joined with their contacts at a time, which reads all contacts; and
@@ -90,7 +91,7 @@ def send_batches(
     done = set(acknowledged(ledger, plan.plan_id))
     if len(done) == plan.batches:
         return
-    sender = Sender(ledger, destination, plan, remote, caller)
+    sender = Sender(ledger, destination, plan, remote, caller, bench.watch)
     parcels = _parcels(bench, ledger, destination, plan, snapshot, statuses, done)
     # Closed before the workbench is, whatever happens: the next slice may be on it.
     with closing(parcels):
@@ -107,7 +108,9 @@ class Sender:
         plan: Plan,
         remote: RemoteAudience,
         caller: Caller,
+        watch: Watch,
     ) -> None:
+        self._watch = watch
         self._ledger = ledger
         self._destination = destination
         self._plan = plan
@@ -142,6 +145,8 @@ class Sender:
                 raise
 
     def _deliver(self, parcel: Parcel) -> None:
+        if self._watch.has_news():
+            parcel = _without_erased(parcel, self._watch)
         began = time.monotonic()
         answer = Answer()
         session: Session | None = None
@@ -247,6 +252,18 @@ class Sender:
 
 def _both(first: Answer, second: Answer) -> Answer:
     return Answer(first.rejections + second.rejections, {**first.vendor, **second.vendor})
+
+
+def _without_erased(parcel: Parcel, watch: Watch) -> Parcel:
+    """Whoever was erased a moment ago may still be taken out, and is not sent otherwise."""
+    if parcel.operation == "remove":
+        return parcel
+    gone = [m for m in parcel.members if watch.is_erased(m.customer_id, m.identity)]
+    return replace(
+        parcel,
+        members=tuple(member for member in parcel.members if member not in gone),
+        superseded=(*parcel.superseded, *(member.customer_id for member in gone)),
+    )
 
 
 def _collect(running: set[Future[None]], *, all_of_them: bool) -> set[Future[None]]:

@@ -39,8 +39,7 @@ def fold_plan(bench: Workbench, ledger: Ledger, plan: Plan) -> None:
     bench.show_state(ledger.state)
     refused = bench.connection.from_arrow(refused_members(bench, ledger))
     ledger.take(bench.keep(refused, ledger.rejected), ledger.rejected)
-    finished_at = datetime.now(UTC).isoformat()
-    ledger.record(ledger.path(plan.plan_id, "finished.json"), {"finished_at": finished_at})
+    ledger.finish(plan.plan_id)
 
 
 def _utc(instant: str) -> datetime:

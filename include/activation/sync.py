@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from include import publishing
 from include.activation.audiences import Audience
-from include.activation.calls import Caller, Patience
+from include.activation.calls import Caller, Patience, open_caller
 from include.activation.lease import hold_lease, lease_holder
 from include.activation.ledger import Ledger, lease_folder, ledgers
 from include.activation.plan import HASH_LENGTH, Plan, load_plan, make_plan
@@ -18,7 +18,6 @@ from include.activation.receipts import acknowledged, read_receipts
 from include.activation.send import send_batches
 from include.activation.state import fold_plan
 from include.activation.statuses import refresh_statuses, statuses_path
-from include.activation.turns import Turns
 from include.activation.workbench import open_workbench
 from include.connections import Credentials
 from include.destinations import Destination, open_destination
@@ -114,18 +113,14 @@ class Work:
     patience: Patience
 
     def caller(self) -> Caller:
-        """For one step: what fails for good ends the calls of this step, not of the next."""
-        turns = Turns(
-            self.settings.home,
-            type(self.destination),
+        """For one step of the work."""
+        return open_caller(
+            self.settings,
+            self.destination,
             self.credentials,
-            # What a call asks for is lengthened by up to a first wait.
-            self.patience.longest_wait + self.patience.first_wait,
+            self.patience,
             self.ledger.check_lease,
         )
-        self.destination.take_turn = turns.take
-        self.destination.hold_up = turns.hold_up
-        return Caller(self.patience, turns)
 
 
 def plan_audience(

@@ -11,6 +11,7 @@ import duckdb
 from duckdb import ColumnExpression, ConstantExpression
 
 from include.destinations import Destination
+from include.erasure.watch import Watch
 from include.errors import Stop
 from include.publishing import Snapshot
 from include.settings import Settings
@@ -19,10 +20,16 @@ from include.warehouse import Warehouse, read_statement
 
 
 class Workbench(Warehouse):
-    """DuckDB within the settings' limits; what it spills lies in `folder` and goes with it."""
+    """DuckDB within the settings' limits; what it spills lies in `folder` and goes with it.
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, store: Store, folder: Path) -> None:
+    `watch` knows who was erased.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, store: Store, folder: Path, watch: Watch
+    ) -> None:
         super().__init__(connection)
+        self.watch = watch
         self.store = store
         self.folder = folder
 
@@ -68,6 +75,9 @@ class Workbench(Warehouse):
         """Who the selected contacts are at the destination, as the view `addressed`."""
         self.connection.read_parquet(snapshot.path("contacts")).create_view("all_contacts")
         self.run(contacts)
+        if self.watch.tombstones:
+            self.watch.tombstones.show(self)
+            self.run("leave_out_erased")
         self.connection.sql(destination.contacts_sql).create_view("addressed")
 
     def statement(self, name: str) -> duckdb.DuckDBPyRelation:
@@ -103,4 +113,4 @@ def open_workbench(
             "temp_directory": f"{folder}/spill",
         }
         with duckdb.connect(config=config) as connection:
-            yield Workbench(connection, store, Path(folder))
+            yield Workbench(connection, store, Path(folder), Watch(settings))

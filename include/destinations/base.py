@@ -126,6 +126,22 @@ class StatusPage:
     pages: int
 
 
+@dataclass(frozen=True, slots=True)
+class MemberPage:
+    """One page of who is in an audience, by identity, and how many pages there are."""
+
+    identities: Sequence[str]
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The number of people in an audience lies between these two, both included."""
+
+    at_least: int
+    at_most: int
+
+
 class SessionOver(Retry):
     """The upload session takes no more batches: the batch goes again in a new one."""
 
@@ -157,7 +173,8 @@ class Destination(ABC):
     if the person cannot be addressed here) and `contact`, a struct of text or NULL; it normalises
     and hashes. A destination that keeps nothing but who is in (`carries_fields` False) has nothing
     to update. `session_seconds` is how long an upload session may be used, None if there are none;
-    sessions need one connection.
+    sessions need one connection. `lists_members` and `tells_sizes` say whether `held_members` and
+    `size` work.
 
     Every HTTP call is made within `take_turn()`. The engine puts it in place: it waits until one of
     the account's `connections` is free and the call keeps to `calls_per_second`. A vendor that asks
@@ -165,6 +182,8 @@ class Destination(ABC):
     """
 
     name: ClassVar[str]
+    lists_members: ClassVar[bool] = False
+    tells_sizes: ClassVar[bool] = False
     batch_size: ClassVar[int]
     connections: ClassVar[int] = 1
     calls_per_second: ClassVar[float | None] = None
@@ -210,6 +229,23 @@ class Destination(ABC):
     @abstractmethod
     def remove(self, audience: RemoteAudience, batch: Batch) -> Answer:
         """Make sure these people are out, going by their identity alone if need be."""
+
+    def erase(self, identities: Sequence[str]) -> Answer:
+        """Delete these people for good, from everything the account holds; strangers are no error.
+
+        The answer's `vendor` counts what happened (`erased`, `not_there`); its rejections name
+        identities, in the place of customer ids, that a person has to see to. Raises `Stop` where
+        the vendor has no call for it.
+        """
+        raise Stop(f"{self.name} has no call to erase people: do it there by hand")
+
+    def held_members(self, audience: RemoteAudience, page: int) -> MemberPage:
+        """One page of the identities in an audience; raises where none can be listed."""
+        raise NotImplementedError(f"{self.name} cannot list who is in an audience")
+
+    def size(self, audience: RemoteAudience) -> Size:
+        """How many are in an audience, as exactly as the vendor tells; raises where it does not."""
+        raise NotImplementedError(f"{self.name} does not tell the size of an audience")
 
     def statuses(self, group: str, since: datetime | None, page: int) -> StatusPage:
         """One page of a group's contacts that may have changed since then; None asks for all."""

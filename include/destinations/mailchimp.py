@@ -32,6 +32,7 @@ from include.destinations.base import (
     Destination,
     FieldKind,
     Member,
+    MemberPage,
     Rejection,
     RejectionClass,
     RemoteAudience,
@@ -126,6 +127,7 @@ class Mailchimp(Destination):
     name = "mailchimp"
     batch_size = 500
     connections = 10
+    lists_members = True
     status_groups = ("listed", "archived")
     contacts_sql = r"""
         select
@@ -207,6 +209,39 @@ class Mailchimp(Destination):
             except Missing:
                 continue
         return Answer(vendor={"removed_by_hash": len(hashed)})
+
+    def erase(self, identities: Sequence[str]) -> Answer:
+        """Delete the contacts permanently: Mailchimp forgets them and takes them no more by import.
+
+        An archived contact is deleted too; one that is not on the list any more is not there.
+        """
+        erased = 0
+        for identity in identities:
+            try:
+                call(self._lists.delete_list_member_permanent, self.list_id, identity)
+                erased += 1
+            except Missing:
+                continue
+        return Answer(vendor={"erased": erased, "not_there": len(identities) - erased})
+
+    def held_members(self, audience: RemoteAudience, page: int) -> MemberPage:
+        """The hashes of the contacts that carry the tag; archived and pending ones are not told."""
+        try:
+            answer = call(
+                self._lists.get_segment_members_list,
+                self.list_id,
+                audience.audience_id,
+                fields=["members.id", "total_items"],
+                count=PAGE,
+                offset=page * PAGE,
+                include_unsubscribed=True,
+                include_cleaned=True,
+                include_transactional=True,
+            )
+        except Missing:
+            raise Stop(f"Mailchimp no longer has the tag {audience.name}") from None
+        identities = [found["id"] for found in answer["members"]]
+        return MemberPage(identities, math.ceil(answer["total_items"] / PAGE))
 
     def statuses(self, group: str, since: datetime | None, page: int) -> StatusPage:
         """The list's contacts, oldest change first; archived ones are a listing of their own."""

@@ -32,6 +32,7 @@ from include.destinations.base import (
     Rejection,
     RemoteAudience,
     SessionOver,
+    Size,
 )
 from include.errors import BadInput, Reauthorise, RegularsError, Retry, Stop
 from include.retry_after import retry_after
@@ -41,6 +42,7 @@ SEPARATOR = ":"
 UNRESERVED = f"{string.ascii_letters}{string.digits}-._~".encode()
 PERCENT = ord("%")
 PAGE = 500
+SMALLEST_TOLD = 1000
 TIMEOUT_SECONDS = 120
 # A declared field of this name makes an audience value-based; what it holds goes with each add.
 VALUE_FIELD = "lookalike_value"
@@ -111,6 +113,7 @@ class Meta(Destination):
     name = "meta"
     batch_size = 10_000
     carries_fields = False
+    tells_sizes = True
     # Meta closes a session 90 minutes after its first batch.
     session_seconds = 80 * 60
     contacts_sql = r"""
@@ -236,6 +239,37 @@ class Meta(Destination):
                     for member in batch.members
                 )
             )
+
+    def erase(self, identities: Sequence[str]) -> Answer:
+        """Take the people out of every audience of the ad account.
+
+        https://developers.facebook.com/docs/marketing-api/reference/ad-account/usersofanyaudience/
+        """
+        received = 0
+        for start in range(0, len(identities), self.batch_size):
+            rows = [one.split(SEPARATOR) for one in identities[start : start + self.batch_size]]
+            payload = {"schema": SCHEMA, "is_raw": True, "data": rows}
+            answer = self._call(
+                "POST",
+                self._account,
+                "usersofanyaudience",
+                payload=msgspec.json.encode(payload).decode(),
+                # As a DELETE, the client puts everybody into the address of the request.
+                method="DELETE",
+            )
+            if answer.get("num_received", len(rows)) < len(rows):
+                raise Retry("Meta did not account for everybody who is to be erased")
+            received += len(rows)
+        return Answer(vendor={"received": received})
+
+    def size(self, audience: RemoteAudience) -> Size:
+        """Meta tells sizes in round numbers only, and 1000 for anything below."""
+        fields = "approximate_count_lower_bound,approximate_count_upper_bound"
+        answer = self._call("GET", audience.audience_id, fields=fields)
+        lower, upper = (int(answer.get(name, -1)) for name in fields.split(","))
+        if lower < 0 or upper < 0:
+            raise Retry("Meta does not tell the size of the audience yet")
+        return Size(0 if lower <= SMALLEST_TOLD else lower, upper)
 
     def _users(
         self,

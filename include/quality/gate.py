@@ -16,6 +16,7 @@ from importlib import import_module
 import duckdb
 
 from include import publishing
+from include.erasure.warehouse import enforce
 from include.errors import GateFailed
 from include.quality.builds import fingerprint
 from include.quality.profiles import (
@@ -40,6 +41,7 @@ def raw_gate(settings: Settings, as_of: date, declared_sources: Sequence[str]) -
     """
     if not declared_sources:
         raise GateFailed("no source is declared; list one in sources.yml")
+    enforce(settings)
     with _reading(settings) as warehouse:
         frames = raw_frames(warehouse, as_of, list(declared_sources))
     return _judge(Store(settings.store), "raw", as_of, "", frames)

@@ -306,6 +306,8 @@ class Truth:
         self.connection.row_factory = sqlite3.Row
         self.connection.executescript(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY;"
+            # What is deleted is overwritten: an erased contact must not stay in the file.
+            "PRAGMA secure_delete = ON;"
             "PRAGMA cache_size = -262144; PRAGMA wal_autocheckpoint = 100000;"
         )
         # Rows of the call log: a call that only reads is no change of what the vendors hold.

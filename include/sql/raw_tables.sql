@@ -284,3 +284,9 @@ create table if not exists raw.cursors (
     cursor varchar,
     committed_at timestamp
 );
+
+-- Which tombstones these tables agree with: an old backup does not.
+create table if not exists raw.erasures (
+    generation varchar,
+    erasure_id varchar
+);

@@ -1,0 +1,1 @@
+"""Erasure: a person's data leave every place, and stay away."""

@@ -1,0 +1,307 @@
+"""Erase people everywhere, and leave a certificate that says so without naming them.
+
+The order is what makes it safe to be killed anywhere and called again: tombstones first, so that
+nobody lands, is planned or is sent any more; then destinations, files of the store, and at last the
+warehouse, from which everything about a person can be found out until then.
+
+    <store>/erasure/tombstones.json               stay for ever
+    <store>/erasure/begun/<erasure_id>.json       the last step is under way
+    <store>/erasure/certificates/<erasure_id>.json  what was erased where, and what vendors answered
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import duckdb
+
+from include import publishing
+from include.activation.audiences import load_audiences
+from include.activation.calls import Patience
+from include.activation.ledger import ledgers
+from include.connections import Credentials, connection_id
+from include.destinations import Destination, known_destination, open_destination
+from include.erasure.person import People, Request, find_people, open_requests
+from include.erasure.places import Places
+from include.erasure.tombstones import (
+    Identifier,
+    Tombstones,
+    add_tombstones,
+    digest,
+    settle,
+)
+from include.erasure.warehouse import compact, is_purged, purge_warehouse
+from include.errors import Retry
+from include.settings import Settings
+from include.store import Store
+from include.warehouse import Warehouse, visit
+
+FOLDER = "erasure"
+ID_LENGTH = 24
+KEPT = (
+    "Orders and their lines stay as figures, without customer id, address, number and name: each"
+    " for itself, with no link to the person or to another order. A shop's books must be kept by"
+    " law (GDPR Art. 17(3)(b)), and turnover is nobody's personal data. The order's number stays,"
+    " because the shop's books know it by that."
+)
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class AtDestination:
+    """What one destination answered; `account` is ours there."""
+
+    destination: str
+    account: str
+    identities: int
+    answer: dict[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What was erased. No personal data: ids of requests, tombstones, counts.
+
+    requests: ids, or a hash of one that is an address itself. places: rows, pages or files that
+    were about the people, by place; the counts are of all requests together.
+    """
+
+    erasure_id: str
+    requests: tuple[str, ...]
+    tombstones: tuple[str, ...]
+    began_at: str
+    finished_at: str | None
+    places: dict[str, int]
+    destinations: tuple[AtDestination, ...]
+    kept: str = KEPT
+    release: str = field(default_factory=lambda: version("regulars"))
+
+
+def erase(
+    settings: Settings,
+    credentials: Callable[[str], Credentials],
+    requests: Sequence[Request] | None = None,
+    only: Sequence[str] = (),
+    progress: Progress | None = None,
+    patience: Patience | None = None,
+) -> list[Certificate]:
+    """Fulfil requests (default: all open ones that came by a source, or those named in `only`).
+
+    Finishes first what an earlier call was killed in. Calling it again for the same person does no
+    harm. Raises `Retry` while a sync that names one of them is not finished (nobody is sent, but a
+    batch may be on its way), or another process publishes, loads or erases; then call it again.
+    Raises what a destination raised; the rest is done already, and call it again.
+    """
+    progress = progress or _silent
+    with _alone(settings):
+        done = _finish_begun(settings)
+        if requests is None:
+            requests = _open(settings, only)
+        if requests:
+            done.append(_Erasure(settings, requests, credentials, progress, patience).run())
+    return done
+
+
+def certificates(settings: Settings) -> list[Certificate]:
+    """All certificates, oldest first."""
+    store = Store(settings.store)
+    folder = f"{FOLDER}/certificates"
+    found = [_read(store, f"{folder}/{name}") for name in store.list(folder)]
+    return sorted(found, key=lambda certificate: certificate.began_at)
+
+
+class _Erasure:
+    """One pass over all places for some requests."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        requests: Sequence[Request],
+        credentials: Callable[[str], Credentials],
+        progress: Progress,
+        patience: Patience | None,
+    ) -> None:
+        self.settings = settings
+        self.store = Store(settings.store)
+        self.requests = requests
+        self.credentials = credentials
+        self.report = progress
+        self.patience = patience or Patience()
+        self.began_at = _now()
+
+    def run(self) -> Certificate:
+        named = [identifier for request in self.requests for identifier in request.named]
+        # Before anything else is looked up, so that nobody comes back meanwhile.
+        add_tombstones(self.settings, named)
+        people = self._people()
+        identities = self._identities(people)
+        hashes: set[Identifier] = {
+            ("identity", one) for found in identities.values() for one in found
+        }
+        people = People(people.identifiers | frozenset(hashes), people.contacts)
+        tombstones = add_tombstones(self.settings, people.identifiers)
+
+        places = Places(self.settings, people, self.report)
+        answered = tuple(
+            self._at(name, sorted(found)) for name, found in sorted(identities.items()) if found
+        )
+        counts: dict[str, int] = {}
+        rows, waiting = places.activation()
+        counts["plans, receipts, state and statuses"] = rows
+        for what, step in (
+            ("published snapshots", places.snapshots),
+            ("landing pages", places.landing),
+            ("waiting calls", places.inbox),
+            ("quarantined pages", places.quarantine),
+        ):
+            self.report(f"{what} ...")
+            counts[what] = step()
+        if waiting:
+            raise Retry(
+                f"the sync of {', '.join(waiting)} is not finished: nobody who is erased is sent"
+                " by it any more, but a batch may be on its way; finish it, then erase again"
+            )
+        certificate = self._certificate(tombstones, people, counts, answered)
+        begun = f"{FOLDER}/begun/{certificate.erasure_id}.json"
+        _write(self.store, begun, certificate)
+        self.report("warehouse ...")
+        found = purge_warehouse(self.settings, people.identifiers, certificate.erasure_id)
+        certificate.places.update({f"warehouse {table}": n for table, n in found.items()})
+        _write(self.store, begun, certificate)
+        return _finish(self.settings, certificate)
+
+    def _people(self) -> People:
+        snapshot = publishing.current(self.store)
+        if not self.settings.warehouse_path.exists():
+            with duckdb.connect() as connection:
+                scratch = Warehouse(connection)
+                scratch.run("raw_tables")
+                return find_people(scratch, snapshot, self.requests)
+        with visit(self.settings) as warehouse:
+            warehouse.run("raw_tables")
+            return find_people(warehouse, snapshot, self.requests)
+
+    def _identities(self, people: People) -> dict[str, set[str]]:
+        """By which keys each destination may know them: as we would send them, and as we did."""
+        places = Places(self.settings, people, self.report)
+        names = {target.to for one in load_audiences().values() for target in one.destinations}
+        names |= {ledger.destination for ledger in ledgers(self.store)}
+        return {
+            name: _addressed(known_destination(name), people) | places.identities_held(name)
+            for name in names
+        }
+
+    def _at(self, name: str, identities: Sequence[str]) -> AtDestination:
+        self.report(f"{name} ...")
+        credentials = self.credentials(connection_id(name))
+        destination = open_destination(name, credentials)
+        caller = open_caller(self.settings, destination, credentials, self.patience)
+        answer, _ = caller.call(lambda: destination.erase(identities))
+        return AtDestination(name, destination.account, len(identities), dict(answer.vendor))
+
+    def _certificate(
+        self,
+        tombstones: Tombstones,
+        people: People,
+        counts: dict[str, int],
+        answered: tuple[AtDestination, ...],
+    ) -> Certificate:
+        salt = tombstones.salt
+        named = sorted(":".join(one) for request in self.requests for one in request.named)
+        return Certificate(
+            erasure_id=digest(salt, ("identity", "\n".join(named)))[:ID_LENGTH],
+            requests=tuple(
+                digest(salt, ("email", one.request_id)) if "@" in one.request_id else one.request_id
+                for one in self.requests
+            ),
+            tombstones=tuple(sorted(digest(salt, one) for one in people.identifiers)),
+            began_at=self.began_at,
+            finished_at=None,
+            places=counts,
+            destinations=answered,
+        )
+
+
+def _addressed(destination: type[Destination], people: People) -> set[str]:
+    """The people's identities at a destination, by the destination's own rule."""
+    if not people.contacts:
+        return set()
+    with duckdb.connect() as connection:
+        warehouse = Warehouse(connection)
+        warehouse.run("given_contacts", contacts=list(people.contacts))
+        rows = connection.sql(destination.contacts_sql).select("identity").fetchall()
+    return {identity for (identity,) in rows if identity}
+
+
+def _open(settings: Settings, only: Sequence[str]) -> list[Request]:
+    if not settings.warehouse_path.exists():
+        return []
+    with visit(settings) as warehouse:
+        warehouse.run("raw_tables")
+        found = open_requests(warehouse)
+    return [request for request in found if not only or request.request_id in only]
+
+
+def _finish_begun(settings: Settings) -> list[Certificate]:
+    """What was killed while it took people out of the warehouse: the note says what is left."""
+    store = Store(settings.store)
+    folder = f"{FOLDER}/begun"
+    done = []
+    for name in store.list(folder):
+        certificate = _read(store, f"{folder}/{name}")
+        if not is_purged(settings, certificate.erasure_id):
+            # Everything can still be found out: the request is open, and is fulfilled anew.
+            store.remove(f"{folder}/{name}")
+            continue
+        done.append(_finish(settings, certificate))
+    return done
+
+
+def _finish(settings: Settings, certificate: Certificate) -> Certificate:
+    """Free the bytes, and put the certificate where it stays."""
+    store = Store(settings.store)
+    if settings.warehouse_path.exists():
+        compact(settings)
+    settle(settings)
+    finished = replace(certificate, finished_at=_now())
+    _write(store, f"{FOLDER}/certificates/{certificate.erasure_id}.json", finished)
+    store.remove(f"{FOLDER}/begun/{certificate.erasure_id}.json")
+    return finished
+
+
+def _write(store: Store, path: str, certificate: Certificate) -> None:
+    store.write(path, json.dumps(asdict(certificate), indent=1).encode())
+
+
+def _read(store: Store, path: str) -> Certificate:
+    content: dict[str, Any] = json.loads(store.read(path))
+    content["destinations"] = tuple(AtDestination(**one) for one in content["destinations"])
+    content["requests"] = tuple(content["requests"])
+    content["tombstones"] = tuple(content["tombstones"])
+    return Certificate(**content)
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with (settings.home / "erasure.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Retry("another erasure is under way", after_seconds=10) from error
+        yield
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _silent(message: str) -> None:
+    """Report progress to nobody."""

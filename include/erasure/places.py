@@ -1,0 +1,316 @@
+"""People leave the files of the store: landed, waiting, put aside, published and sent."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_plus
+
+import duckdb
+import zstandard
+
+from include import publishing
+from include.activation.ledger import ROOT, Ledger, ledgers
+from include.copies import Copy, recorded
+from include.erasure.pages import cleansed, kept_rows, remove
+from include.erasure.person import People
+from include.erasure.rows import figures, purge_file
+from include.erasure.tombstones import show_identifiers
+from include.erasure.warehouse import copy_database, purge_tables
+from include.errors import BadInput
+from include.quarantine import Quarantine
+from include.raw_tables import Incoming
+from include.settings import Settings
+from include.sources.base import BadPage, Source
+from include.sources.declarations import load_sources
+from include.sources.webhooks import inbox
+from include.store import Store
+from include.warehouse import Warehouse
+
+RECORD = ".page.json"
+# Waiting calls are only looked at; when they came plays no role.
+_LONG_AGO = datetime(1970, 1, 1)
+Progress = Callable[[str], None]
+
+
+class Places:
+    """The files that may hold the people, one method for each place; each may be called again.
+
+    Every method returns how much was about them.
+    """
+
+    def __init__(self, settings: Settings, people: People, progress: Progress) -> None:
+        self.settings = settings
+        self.store = Store(settings.store)
+        self.people = people
+        self.report = progress
+        self.needles = [
+            value.lstrip("+").encode()
+            for kind in ("email", "phone")
+            for value in people.values(kind)
+        ]
+
+    def landing(self) -> int:
+        """Landed pages are written anew without the people; what cannot be read is refused.
+
+        Raises `BadInput` for a page that holds one of them and cannot be read as declared.
+        """
+        count = 0
+        sources = load_sources(self.settings)
+        for name in self.store.list("landing"):
+            for copy, path in self._landed(f"landing/{name}"):
+                source = sources.get(name)
+                if source is None:
+                    if self._is_mentioned(Path(self._local(path))):
+                        raise BadInput(
+                            f"{path} is about a person who is to be erased, and source {name} is"
+                            " not declared any more: declare it, or remove its landing files"
+                        )
+                    continue
+                count += self._cleanse(source, copy, path)
+        return count
+
+    def inbox(self) -> int:
+        """Calls that wait to be loaded are removed, if they are about the people."""
+        count = 0
+        sources = load_sources(self.settings)
+        for name in self.store.list("inbox"):
+            for call in self.store.list(inbox(name)):
+                if self._mentions(self.store.read(f"{inbox(name)}/{call}")) or (
+                    name in sources and self._is_about(sources[name], f"{inbox(name)}/{call}")
+                ):
+                    self.store.remove(f"{inbox(name)}/{call}")
+                    count += 1
+        return count
+
+    def quarantine(self) -> int:
+        """A page that could not be read is dropped if it holds one of them, or cannot be searched.
+
+        Nobody can take single records out of what nobody can read.
+        """
+        count = 0
+        quarantine = Quarantine(self.store)
+        for page in quarantine.pages():
+            with self.store.workspace() as folder:
+                copy = quarantine.open(page, Path(folder))
+                if self._is_mentioned(copy.path):
+                    quarantine.remove(page)
+                    count += 1
+        return count
+
+    def snapshots(self) -> int:
+        """Every kept snapshot is written anew without the people, its checksums renewed."""
+        with self._scratch() as warehouse:
+            counts: list[int] = []
+
+            def rewrite(table: str, source: str, target: Path) -> int | None:
+                found = purge_file(warehouse.connection, source, target, is_figures=figures(table))
+                if found is None:
+                    return None
+                counts.append(found[0])
+                return found[1]
+
+            publishing.amend(self.settings, rewrite, self._purge_database)
+            return sum(counts)
+
+    def activation(self) -> tuple[int, list[str]]:
+        """State, plans, receipts and statuses; also the plans under way that name the people."""
+        count = 0
+        waiting = []
+        with self._scratch() as warehouse:
+            for ledger in ledgers(self.store):
+                ledger.discard_unstarted()
+                unfinished = ledger.unfinished()
+                is_known = ledger.is_state_known()
+                for plan_id in ledger.plan_ids():
+                    path = ledger.path(plan_id, "plan.parquet")
+                    if plan_id == unfinished:
+                        if self._rewritten(warehouse, path, is_dry=True):
+                            waiting.append(f"{ledger.audience} to {ledger.destination}")
+                        continue
+                    count += self._rewritten(warehouse, path)
+                    count += self._receipts(ledger, plan_id)
+                for name in self.store.list(ledger.folder):
+                    if name.endswith(".parquet"):
+                        count += self._rewritten(warehouse, f"{ledger.folder}/{name}")
+                if is_known:
+                    ledger.acknowledge_state()
+            for destination in self.store.list(ROOT):
+                for name in self.store.list(f"{ROOT}/{destination}"):
+                    if name.startswith("statuses-"):
+                        count += self._rewritten(warehouse, f"{ROOT}/{destination}/{name}")
+        return count, waiting
+
+    def identities_held(self, destination: str) -> set[str]:
+        """By which keys a destination knows the people, going by states and plans."""
+        accounts = self.people.values("platform_id")
+        found: set[str] = set()
+        with self._scratch() as warehouse:
+            for ledger in ledgers(self.store):
+                if ledger.destination != destination:
+                    continue
+                files = [ledger.state]
+                files += [ledger.path(one, "plan.parquet") for one in ledger.plan_ids()]
+                for path in files:
+                    if self.store.exists(path):
+                        rows = warehouse.connection.read_parquet(self._local(path))
+                        about = rows.filter(
+                            duckdb.ColumnExpression("customer_id").isin(
+                                *map(duckdb.ConstantExpression, accounts)
+                            )
+                        )
+                        found |= {row[0] for row in about.select("identity").fetchall()}
+        return found - {None}
+
+    def _cleanse(self, source: Source, copy: Copy, path: str) -> int:
+        with self.store.workspace() as folder, self._scratch() as warehouse:
+            try:
+                incoming = self._staged(warehouse, source, copy, Path(folder))
+            except (BadPage, duckdb.Error):
+                if self._is_mentioned(copy.path):
+                    raise BadInput(
+                        f"{path} is about a person who is to be erased, and cannot be read as"
+                        f" source {source.name} is declared now: put the declaration right"
+                    ) from None
+                return 0
+            files = remove(incoming, sorted(self.people.identifiers), Path(folder))
+            if not files:
+                return 0
+            kept = cleansed(copy, files[0])
+            target = f"landing/{source.name}/{kept.landing_name}"
+            self.store.take(kept.path, target)
+            self.store.write(f"{target}{RECORD}", kept.record())
+            if target != path:
+                self.store.remove(f"{path}{RECORD}")
+                self.store.remove(path)
+            self.report(f"{source.name}: {copy.file_name} was written anew")
+            return 1
+
+    def _is_about(self, source: Source, path: str) -> bool:
+        with self.store.workspace() as folder, self._scratch() as warehouse:
+            file = Path(folder) / Path(path).name
+            file.write_bytes(self.store.read(path) + b"\n")
+            try:
+                rows = source.rows(warehouse.connection, file.name, file, Path(folder))
+                incoming = _incoming(warehouse, source)
+                with rows as found:
+                    incoming.stage(found, 0, file.name, _LONG_AGO)
+            except (BadPage, duckdb.Error):
+                return False
+            return bool(remove(incoming, sorted(self.people.identifiers), Path(folder)))
+
+    def _staged(self, warehouse: Warehouse, source: Source, copy: Copy, folder: Path) -> Incoming:
+        incoming = _incoming(warehouse, source)
+        with (
+            warehouse.time_zone(source.session_time_zone),
+            kept_rows(warehouse.connection, copy.path)
+            if copy.is_rows
+            else source.rows(warehouse.connection, copy.file_name, copy.path, folder) as rows,
+        ):
+            incoming.stage(rows, 0, copy.file_name, copy.modified_at)
+        if incoming.has_people:
+            incoming.key_phones()
+        return incoming
+
+    def _landed(self, folder: str) -> Iterator[tuple[Copy, str]]:
+        for name in self.store.list(folder):
+            if name.endswith(RECORD):
+                path = f"{folder}/{name.removesuffix(RECORD)}"
+                if self.store.exists(path):
+                    described = json.loads(self.store.read(f"{folder}/{name}"))
+                    yield recorded(described, Path(self._local(path))), path
+
+    def _receipts(self, ledger: Ledger, plan_id: str) -> int:
+        accounts = set(self.people.values("platform_id"))
+        count = 0
+        folder = ledger.path(plan_id, "receipts")
+        for name in self.store.list(folder):
+            receipt: dict[str, Any] = json.loads(self.store.read(f"{folder}/{name}"))
+            kept = [row for row in receipt["not_accepted"] if row["customer_id"] not in accounts]
+            if len(kept) < len(receipt["not_accepted"]):
+                count += len(receipt["not_accepted"]) - len(kept)
+                ledger.record(f"{folder}/{name}", receipt | {"not_accepted": kept})
+        return count
+
+    def _rewritten(self, warehouse: Warehouse, path: str, *, is_dry: bool = False) -> int:
+        """Rows about the people, which are out of the file by now unless it is a dry run."""
+        if not self.store.exists(path):
+            return 0
+        with self.store.workspace() as folder:
+            file = Path(folder) / "without.parquet"
+            found = purge_file(warehouse.connection, self._local(path), file, is_figures=False)
+            if found is None:
+                return 0
+            if not is_dry:
+                self.store.take(file, path)
+            return found[0]
+
+    def _purge_database(self, source: str, target: Path) -> None:
+        """A DuckDB file without the people, in a new file so that no byte of them is left."""
+        with (
+            tempfile.TemporaryDirectory(dir=target.parent) as folder,
+            duckdb.connect(config=self._limits(folder)) as connection,
+        ):
+            dirty = Path(folder) / "before.duckdb"
+            dirty.write_bytes(Path(source).read_bytes())
+            connection.execute(f"attach '{str(dirty).replace(chr(39), chr(39) * 2)}' as before")
+            connection.execute("use before")
+            warehouse = Warehouse(connection)
+            show_identifiers(warehouse, self.people.identifiers)
+            purge_tables(warehouse)
+            copy_database(warehouse, str(target))
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Warehouse]:
+        with (
+            self.store.workspace() as folder,
+            duckdb.connect(config=self._limits(folder)) as connection,
+        ):
+            connection.execute("set timezone = 'UTC'")
+            warehouse = Warehouse(connection)
+            show_identifiers(warehouse, self.people.identifiers)
+            yield warehouse
+
+    def _limits(self, folder: str) -> dict[str, Any]:
+        return {
+            "memory_limit": self.settings.memory_limit,
+            "threads": self.settings.threads,
+            "temp_directory": f"{folder}/spill",
+        }
+
+    def _local(self, path: str) -> str:
+        if self.store.is_local:
+            return self.store.locate(path)
+        fetched = Path(tempfile.mkdtemp(prefix="regulars-erasure-")) / Path(path).name
+        self.store.filesystem.get_file(self.store.locate(path), str(fetched))
+        return str(fetched)
+
+    def _is_mentioned(self, file: Path) -> bool:
+        """Whether a file's text holds an address or a number; also if it is no text at all."""
+        content = _uncompressed(file.read_bytes())
+        if b"\0" in content[:4096] or content[:4] == b"PAR1":
+            return True
+        return self._mentions(content)
+
+    def _mentions(self, content: bytes) -> bool:
+        text = content.lower()
+        decoded = unquote_plus(text.decode(errors="replace")).encode()
+        return any(needle in text or needle in decoded for needle in self.needles)
+
+
+def _incoming(warehouse: Warehouse, source: Source) -> Incoming:
+    return Incoming(warehouse, source.table, source.has_line_ids, source.options.phone_country)
+
+
+def _uncompressed(content: bytes) -> bytes:
+    if content[:2] == b"\x1f\x8b":
+        return gzip.decompress(content)
+    if content[:4] == b"\x28\xb5\x2f\xfd":
+        return zstandard.ZstdDecompressor().decompressobj().decompress(content)
+    return content

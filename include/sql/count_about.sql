@@ -1,0 +1,3 @@
+select count(*) as row_count
+from {table}
+where {condition}

@@ -1,0 +1,1 @@
+drop view published_contacts;

@@ -1,0 +1,5 @@
+-- The tombstones that the warehouse agrees with.
+select
+    generation,
+    erasure_id
+from raw.erasures

@@ -1,0 +1,15 @@
+-- Contacts as a destination's own SQL expects them.
+create or replace temp table contacts as
+select unnest(
+    $contacts::struct(
+        customer_id varchar,
+        email varchar,
+        phone varchar,
+        phone_key varchar,
+        first_name varchar,
+        last_name varchar,
+        country varchar,
+        language varchar
+    )[],
+    recursive := true
+)

@@ -1,0 +1,1 @@
+set variable repaired_at = $now::timestamp

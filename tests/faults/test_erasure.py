@@ -1,0 +1,402 @@
+"""Case 42: a person is erased everywhere, also while a sync runs, and nothing brings them back."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import md5, sha256
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from include.destinations import DESTINATIONS
+from include.erasure.erase import Certificate, certificates, erase
+from include.erasure.export import export_person
+from include.erasure.person import Request
+from include.errors import BadInput, Retry
+from include.landing import ingest, rebuild
+from include.publishing import ANALYTICS, current
+from include.settings import PROJECT
+from include.store import Store
+from tests.include.activation.shop import QUICK, Person, Shop
+from tests.include.sources.shops import LINES, declare, raw, write_csv
+from tests.sandbox_server import Sandbox, start_sandbox
+
+EMAIL = "Canary.In.A.Mine@shop.test"
+PHONE = "+4915123456789"
+NAMES = ("Kanarienvogel", "Grubenlicht")
+CANARY = Person("shop:1", EMAIL, PHONE, *NAMES, country="DE")
+OTHERS = [Person(f"shop:{n}", f"person{n}@shop.test") for n in range(2, 8)]
+KEY = EMAIL.lower()
+TRACES = (
+    KEY,
+    PHONE.lstrip("+"),
+    *(name.lower() for name in NAMES),
+    # Whoever has the address can compute these.
+    md5(KEY.encode()).hexdigest(),
+    sha256(KEY.encode()).hexdigest(),
+    sha256(PHONE.lstrip("+").encode()).hexdigest(),
+    md5(f"email:{KEY}".encode()).hexdigest(),
+)
+HEADER = ["order", "at", "customer", "sku", "quantity", "price", "email"]
+ORDERS = LINES | {"columns": LINES["columns"] | {"email": "email"}, "max_bad_pages": 1}
+CONTACTS = {
+    "name": "crm",
+    "type": "files",
+    "path": "contacts.csv.gz",
+    "grain": "contact",
+    "customers_of": "shop",
+    "columns": {
+        "customer_key": "key",
+        "email": "email",
+        "phone": "phone",
+        "first_name": "first",
+        "last_name": "last",
+        "country": "country",
+    },
+}
+REQUESTS = {
+    "name": "requests",
+    "type": "files",
+    "path": "requests.csv",
+    "grain": "erasure_request",
+    "customers_of": "shop",
+    "columns": {"request_id": "id", "requested_at": "at", "email": "email"},
+}
+ASKED = [["r-1", "2026-03-01 10:00:00", EMAIL]]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with start_sandbox(tmp_path_factory.mktemp("sandbox")) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(server: Sandbox) -> Sandbox:
+    server.reset()
+    return server
+
+
+@dataclass
+class Trade:
+    """A shop whose orders landed, whose audience was published and synced."""
+
+    shop: Shop
+    folder: Path
+
+    def load(self) -> None:
+        ingest(self.shop.settings)
+
+    def ask(self) -> None:
+        write_csv(self.folder / "requests.csv", ASKED, ["id", "at", "email"])
+
+    def publish(self, persons: list[Person]) -> None:
+        """A snapshot as `publish` leaves it, its analytics file among the rest."""
+        self.shop.publish(persons)
+        store = self.shop.store
+        with store.workspace() as folder:
+            file = Path(folder) / "analytics.duckdb"
+            with duckdb.connect(str(file)) as analytics:
+                analytics.execute("create table snapshot (snapshot_id varchar)")
+                analytics.execute("create table customers (customer_id varchar, reason varchar)")
+                analytics.execute("comment on column customers.customer_id is 'The key.'")
+                analytics.executemany(
+                    "insert into customers values (?, ?)",
+                    [[person.customer_id, person.first_name] for person in persons],
+                )
+            store.take(file, ANALYTICS)
+
+    def build(self) -> None:
+        """Models as dbt would leave them."""
+        with duckdb.connect(str(self.shop.settings.warehouse_path)) as warehouse:
+            warehouse.execute(
+                """
+                create schema if not exists marts;
+                create schema if not exists marts_private;
+                create or replace table marts_private.contacts as from raw.contacts;
+                create or replace table marts.orders as
+                select distinct order_id, customer_id from raw.order_lines;
+                """
+            )
+
+    def sync(self) -> None:
+        for destination in ("mailchimp", "meta"):
+            self.shop.sync(destination)
+
+    def erase(self, requests: list[Request] | None = None) -> list[Certificate]:
+        return erase(
+            self.shop.settings,
+            lambda connection: self.shop.credentials[connection.removesuffix("_default")],
+            requests,
+            patience=QUICK,
+        )
+
+    def traces(self) -> list[str]:
+        """Where anything of the canary is left: files of ours, and what the vendors hold."""
+        found = [str(path) for path in files(self.shop.settings.home) if is_in(path)]
+        truth = self.shop.sandbox.truth()
+        for known in truth["mailchimp"]["lists"].values():
+            # By this hash Mailchimp itself refuses who was deleted permanently.
+            known.pop("forgotten")
+        vendors = json.dumps(truth).lower()
+        return found + [f"vendor: {trace}" for trace in TRACES if trace in vendors]
+
+
+@pytest.fixture
+def trade(tmp_path: Path, sandbox: Sandbox) -> Trade:
+    shop = Shop(tmp_path / "home", sandbox)
+    settings = declare(tmp_path, ORDERS, CONTACTS, REQUESTS)
+    shop.settings = shop.settings.model_copy(update={"sources": settings.sources})
+    everybody = [CANARY, *OTHERS]
+    orders = [
+        [str(n), "2026-01-05 10:00:00", person.customer_id[5:], "mug", "2", "4.50", person.email]
+        for n, person in enumerate(everybody * 2, start=1)
+    ]
+    write_csv(tmp_path / "export" / "a.csv", orders, HEADER)
+    # A page that cannot be read goes to quarantine with the canary in it.
+    write_csv(tmp_path / "export" / "b.csv", [["x", EMAIL]], HEADER)
+    contacts = tmp_path / "contacts.csv"
+    columns = ["key", "email", "phone", "first", "last", "country"]
+    rows = [
+        [p.customer_id[5:], p.email, p.phone_key or "", p.first_name, p.last_name, p.country]
+        for p in everybody
+    ]
+    write_csv(contacts, rows, columns)
+    (tmp_path / "contacts.csv.gz").write_bytes(gzip.compress(contacts.read_bytes()))
+    contacts.unlink()
+    write_csv(tmp_path / "requests.csv", [], ["id", "at", "email"])
+    trade = Trade(shop, tmp_path)
+    trade.load()
+    trade.build()
+    trade.publish(everybody)
+    trade.sync()
+    shop.store.write("inbox/hooks/20260301T100000000000-x.json", f'{{"body": "{EMAIL}"}}'.encode())
+    return trade
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def is_in(path: Path) -> bool:
+    """Whether a file has a trace of the canary, in its bytes or when they are decoded."""
+    content = path.read_bytes()
+    if path.suffix == ".parquet" or content[:4] == b"PAR1":
+        rows = duckdb.read_parquet(str(path)).to_arrow_table().to_pylist()
+        content += json.dumps(rows, default=str).encode()
+    if content[:2] == b"\x1f\x8b":
+        content += gzip.decompress(content)
+    text = content.lower()
+    dashed = text.replace(b"-", b"")
+    return any(trace.encode() in text or trace.encode() in dashed for trace in TRACES)
+
+
+def test_case_42_after_an_erasure_nothing_of_the_person_is_anywhere_and_figures_stay(trade: Trade):
+    before = raw(trade.shop.settings, "order_lines")
+    places = {Path(place).suffix for place in trade.traces()}
+    # The canary was everywhere, so that looking for it means something.
+    assert {".csv", ".gz", ".parquet", ".duckdb", ".json"} <= places
+    assert any(place.startswith("vendor") for place in trade.traces())
+    trade.ask()
+    trade.load()
+
+    [certificate] = trade.erase()
+
+    assert trade.traces() == []
+    after = raw(trade.shop.settings, "order_lines")
+    assert sum(line["gross_amount"] for line in after) == sum(
+        line["gross_amount"] for line in before
+    )
+    assert {line["customer_id"] for line in after} == {None, *(one.customer_id for one in OTHERS)}
+    assert len(trade.shop.there("mailchimp")) == len(trade.shop.there("meta")) == len(OTHERS)
+    assert certificate.requests == ("requests:r-1",)
+    assert certificate.finished_at
+    answers = {one.destination: one.answer for one in certificate.destinations}
+    assert answers["mailchimp"]["erased"] == 1
+    assert answers["meta"]["received"] > 0
+    for place in ("landing pages", "published snapshots", "waiting calls", "quarantined pages"):
+        assert certificate.places[place] > 0, place
+    assert trade.shop.held("mailchimp") == trade.shop.there("mailchimp")
+    snapshot = current(trade.shop.store)
+    assert snapshot is not None
+    snapshot.verify()
+    with duckdb.connect(trade.shop.store.locate(ANALYTICS), read_only=True) as analytics:
+        [(people,)] = analytics.sql("select count(*) from customers").fetchall()
+        comments = analytics.sql("select comment from duckdb_columns() where comment is not null")
+        assert (people, comments.fetchall()) == (len(OTHERS), [("The key.",)])
+
+
+def test_case_42_neither_the_export_nor_a_backup_nor_a_rebuild_brings_the_person_back(
+    trade: Trade, tmp_path: Path
+):
+    settings = trade.shop.settings
+    backup = tmp_path / "backup"
+    shutil.copytree(settings.home, backup)
+    trade.erase([Request("by hand", (("email", KEY),))])
+    rows = {table: raw(settings, table) for table in ("order_lines", "contacts")}
+
+    os.utime(tmp_path / "export" / "a.csv")
+    os.utime(tmp_path / "contacts.csv.gz")
+    trade.load()
+    rebuild(settings)
+    assert {table: raw(settings, table) for table in rows} == rows
+
+    for place in ("store/landing", "warehouse.duckdb"):
+        restored = backup / place
+        if restored.is_dir():
+            shutil.copytree(restored, settings.home / place, dirs_exist_ok=True)
+        else:
+            shutil.copy(restored, settings.home / place)
+            (settings.home / f"{place}.wal").unlink(missing_ok=True)
+    trade.load()
+    assert {table: raw(settings, table) for table in rows} == rows
+    rebuild(settings)
+    assert {table: raw(settings, table) for table in rows} == rows
+
+    # Even a snapshot that still has the person sends nobody.
+    trade.publish([CANARY, *OTHERS])
+    trade.sync()
+    assert len(trade.shop.there("mailchimp")) == len(trade.shop.there("meta")) == len(OTHERS)
+    assert not any(place.startswith("vendor") for place in trade.traces())
+
+
+@pytest.mark.parametrize("destination", ["mailchimp", "meta"])
+def test_case_42_who_is_erased_while_a_sync_is_between_batches_is_not_sent(
+    trade: Trade, destination: str, monkeypatch: pytest.MonkeyPatch
+):
+    shop = trade.shop
+    kind = DESTINATIONS[destination]
+    monkeypatch.setattr(kind, "batch_size", 1)
+    monkeypatch.setattr(kind, "connections", 1)
+    newcomers = [Person(f"shop:{n}", f"new{n}@shop.test") for n in range(20, 26)]
+    changed = Person("shop:1", f"Second.{EMAIL}", None, *NAMES, country="DE")
+    trade.publish([*OTHERS, *newcomers, changed])
+    before = len(shop.sandbox.calls())
+    shop.sandbox.fault(action="slow", method="POST", seconds=0.4, times=None)
+    running = threading.Thread(target=lambda: shop.sync(destination))
+    running.start()
+    while len(shop.sandbox.calls()) <= before:
+        time.sleep(0.05)
+
+    with pytest.raises(Retry, match="is not finished"):
+        trade.erase([Request("by hand", (("email", KEY),))])
+    running.join(60)
+    shop.sandbox.clear_faults()
+    [certificate] = trade.erase([Request("by hand", (("email", KEY),))])
+
+    assert certificate.finished_at
+    vendors = json.dumps(shop.sandbox.truth()).lower()
+    assert f"second.{KEY}" not in vendors
+    assert sha256(f"second.{KEY}".encode()).hexdigest() not in vendors
+    assert len(shop.there(destination)) == len(OTHERS) + len(newcomers)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from include.connections import Credentials
+from include.erasure.erase import erase
+from include.erasure.person import Request
+from include.erasure import erase as erasing
+from include.erasure import warehouse
+from include.settings import Settings
+from include.store import Store
+from requests.adapters import HTTPAdapter
+import json
+
+left = int(sys.argv[1])
+
+def before(function):
+    def fused(*arguments, **options):
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **options)
+    return fused
+
+for owner, name in ((Store, "write"), (Store, "take"), (Store, "remove"), (HTTPAdapter, "send"),
+                    (erasing, "purge_warehouse"), (erasing, "compact")):
+    setattr(owner, name, before(getattr(owner, name)))
+told = json.loads(sys.argv[2])
+settings = Settings(home=Path(told["home"]), memory_limit="512MB", threads=1,
+                    sources=Path(told["sources"]))
+erase(settings, lambda name: Credentials(**told["connections"][name]))
+"""
+
+
+def test_case_42_an_erasure_that_is_killed_anywhere_is_finished_by_the_next_one(
+    trade: Trade, tmp_path: Path
+):
+    trade.ask()
+    trade.load()
+    settings = trade.shop.settings
+    begin = tmp_path / "begin"
+    shutil.copytree(settings.home, begin)
+    connections = {
+        f"{name}_default": {"password": known.password, "extra": dict(known.extra)}
+        for name, known in trade.shop.credentials.items()
+    }
+    told = json.dumps(
+        {
+            "home": str(settings.home),
+            "sources": str(settings.sources),
+            "connections": connections,
+        }
+    )
+    instant, step = 1, 3
+    while True:
+        shutil.rmtree(settings.home)
+        shutil.copytree(begin, settings.home)
+        ended = subprocess.run(
+            [sys.executable, "-c", KILLED, str(instant), told], cwd=PROJECT, check=False
+        )
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == -signal.SIGKILL
+        trade.erase()
+        assert trade.traces() == [], instant
+        [certificate] = certificates(settings)
+        assert certificate.finished_at
+        assert certificate.requests == ("requests:r-1",)
+        instant += step
+    assert instant > 10
+
+
+def test_case_42_a_person_is_told_all_that_is_held_in_a_private_file(trade: Trade, tmp_path: Path):
+    target = tmp_path / "held.json"
+    asked = Request("export", (("email", KEY),))
+
+    export_person(trade.shop.settings, asked, target)
+
+    assert target.stat().st_mode & 0o777 == 0o600
+    held: dict[str, Any] = json.loads(target.read_text())
+    assert {"raw.contacts", "raw.order_lines", "published.contacts"} <= held["tables"].keys()
+    assert len(held["tables"]["raw.order_lines"]) == 2
+    assert held["tables"]["sent.mailchimp.lapsed_vips"]
+    assert "person2" not in target.read_text()
+    with pytest.raises(BadInput, match="there already"):
+        export_person(trade.shop.settings, asked, target)
+
+
+def test_case_42_certificates_and_tombstones_name_nobody(trade: Trade):
+    trade.erase([Request(EMAIL, (("email", KEY), ("platform_id", "shop:1")))])
+    store = Store(trade.shop.settings.store)
+    kept = b"".join(
+        store.read(f"erasure/certificates/{name}") for name in store.list("erasure/certificates")
+    ) + store.read("erasure/tombstones.json")
+    for trace in (*TRACES, "shop:1"):
+        assert trace.encode() not in kept.lower()
+    assert (trade.shop.settings.home / "erasure.salt").stat().st_mode & 0o777 == 0o600
