@@ -292,7 +292,10 @@ class Google(Destination):
             login = f"accountTypes/GOOGLE_ADS/accounts/{self._login_customer_id}"
             metadata = (("login-account", login),)
         try:
-            return method(request=request, retry=None, timeout=TIMEOUT_SECONDS, metadata=metadata)
+            with self.take_turn():
+                return method(
+                    request=request, retry=None, timeout=TIMEOUT_SECONDS, metadata=metadata
+                )
         except GoogleAPICallError as error:
             raise _failure(error) from None
         except requests.TooManyRedirects:

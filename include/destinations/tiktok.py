@@ -216,13 +216,14 @@ class TikTok(Destination):
         else:
             options = {"json": told}
         try:
-            answer = self._session.request(
-                method,
-                f"{self._url}/{path}",
-                timeout=TIMEOUT_SECONDS,
-                allow_redirects=False,
-                **options,
-            )
+            with self.take_turn():
+                answer = self._session.request(
+                    method,
+                    f"{self._url}/{path}",
+                    timeout=TIMEOUT_SECONDS,
+                    allow_redirects=False,
+                    **options,
+                )
         except requests.RequestException as error:
             raise Retry(f"TikTok could not be reached ({type(error).__name__})") from None
         try:

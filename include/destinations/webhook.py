@@ -158,13 +158,14 @@ class Webhook(Destination):
             "User-Agent": "Regulars",
         }
         try:
-            answer = self._session.post(
-                self._url,
-                data=body,
-                headers=headers,
-                timeout=TIMEOUT_SECONDS,
-                allow_redirects=False,
-            )
+            with self.take_turn():
+                answer = self._session.post(
+                    self._url,
+                    data=body,
+                    headers=headers,
+                    timeout=TIMEOUT_SECONDS,
+                    allow_redirects=False,
+                )
         except requests.RequestException as error:
             raise Retry(f"the receiver could not be reached ({type(error).__name__})") from None
         if not 200 <= answer.status_code < 300:

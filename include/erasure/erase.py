@@ -24,7 +24,7 @@ import duckdb
 
 from include import publishing
 from include.activation.audiences import load_audiences
-from include.activation.calls import Patience
+from include.activation.calls import Patience, open_caller
 from include.activation.ledger import ledgers
 from include.connections import Credentials, connection_id
 from include.destinations import Destination, known_destination, open_destination
