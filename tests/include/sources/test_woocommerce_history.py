@@ -70,6 +70,13 @@ class History(RuleBasedStateMachine):
     def change(self, identity: int, **told: Any) -> None:
         put(self.sandbox, "orders", {"id": identity, "date_modified_gmt": self.at()} | told)
 
+    def let_be(self) -> None:
+        """Time for polls not to look at the present orders again, unless they change."""
+        self.now += timedelta(days=1)
+        at = {"date_created_gmt": self.at(), "date_modified_gmt": self.at()}
+        self.orders += [one["id"] for one in put(self.sandbox, "orders", order(**at))]
+        self.load(self.settings)
+
     @rule(seconds=st.sampled_from([0, 1, 59, 601, 90_000]))
     def time_passes(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
@@ -94,9 +101,14 @@ class History(RuleBasedStateMachine):
         place=number,
         amount=st.sampled_from(["0.01", "5.00", "500.00"]),
         moves_no_date=st.booleans(),
+        is_long_after=st.booleans(),
     )
-    def the_shop_refunds(self, place: int, amount: str, moves_no_date: bool) -> None:
+    def the_shop_refunds(
+        self, place: int, amount: str, moves_no_date: bool, is_long_after: bool
+    ) -> None:
         identity = self.chosen(place)
+        if is_long_after:
+            self.let_be()
         told = {
             "amount": amount,
             "date_created_gmt": self.at(),
@@ -106,8 +118,10 @@ class History(RuleBasedStateMachine):
         self.refunds.append((identity, made["id"]))
 
     @precondition(lambda self: self.refunds)
-    @rule()
-    def a_refund_is_deleted(self) -> None:
+    @rule(is_long_after=st.booleans())
+    def a_refund_is_deleted(self, is_long_after: bool) -> None:
+        if is_long_after:
+            self.let_be()
         _, refund = self.refunds.pop()
         remove(self.sandbox, f"refunds/{refund}", force=True)
 
