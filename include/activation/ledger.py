@@ -107,7 +107,8 @@ class Ledger:
         return record["finished_at"] if record else None
 
     def discard_unstarted(self) -> None:
-        """Remove plans of which nothing was ever sent."""
+        """Remove plans of which nothing was ever sent. Raises `LeaseLost`."""
+        self.check_lease()
         for plan_id in self.plan_ids():
             if not self.has(plan_id, "started.json"):
                 self.store.remove(self.path(plan_id))

@@ -18,6 +18,7 @@ import pytest
 from include.activation import lease, turns
 from include.activation import sync as activation
 from include.activation.lease import LeaseLost
+from include.destinations import DESTINATIONS
 from include.errors import RegularsError, Retry, Stop
 from include.warehouse import visit
 from regulars_airflow import runs
@@ -71,7 +72,8 @@ def test_case_18_a_run_taken_for_dead_that_lives_stops_at_its_next_batch(
     assert zombie.exitcode == EXIT_OF_AN_ERROR
     assert LeaseLost.__name__ in said(case)
     assert "has taken over" in said(case)
-    assert len(case.writes()) == sent
+    # A connection may have been stopped between its look at the lease and its call.
+    assert len(case.writes()) - sent <= DESTINATIONS[case.destination].connections
     assert case.shop.state(case.destination) == held
     case.check()
 
