@@ -20,7 +20,6 @@ from include.connections import has_connection
 from include.errors import BadInput, Stop
 from include.quality.builds import models_checksum
 from include.settings import PROJECT, Settings
-from include.store import keep_private, make_private_folder
 
 DBT_PROJECT = PROJECT / "dbt_project"
 BUILD = ("build", "--exclude-resource-type", "unit_test")
@@ -87,8 +86,7 @@ def run_dbt(settings: Settings, arguments: Sequence[str], as_of: date | None = N
     command = [str(Path(sys.executable).with_name("dbt")), *arguments]
     if arguments and arguments[0] not in {"clean", "debug", "deps"}:
         command += ["--vars", variables]
-    keep_private()
-    make_private_folder(settings.home)
+    settings.home.mkdir(parents=True, exist_ok=True)
     finished = subprocess.run(command, env=os.environ | dbt_environment(settings), check=False)
     if finished.returncode != 0:
         raise Stop(f"dbt {arguments[0] if arguments else ''} failed; its output says where")
