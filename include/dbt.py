@@ -20,7 +20,6 @@ from include.connections import has_connection
 from include.errors import BadInput, Stop
 from include.quality.builds import models_checksum
 from include.settings import PROJECT, Settings
-from include.store import keep_private, make_private_folder
 
 DBT_PROJECT = PROJECT / "dbt_project"
 BUILD = ("build", "--exclude-resource-type", "unit_test")
@@ -92,8 +91,7 @@ def run_dbt(
         require_secret()
     given = json.dumps(dbt_vars(as_of or settings.day()) | dict(variables or {}))
     command = [sys.executable, "-m", "include.dbt_runner", *arguments, "--vars", given]
-    keep_private()
-    make_private_folder(settings.home)
+    settings.home.mkdir(parents=True, exist_ok=True)
     finished = subprocess.run(command, env=os.environ | dbt_environment(settings), check=False)
     if finished.returncode != 0:
         raise Stop(f"dbt {' '.join(arguments[:1])} failed; its output says where")

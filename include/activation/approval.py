@@ -33,10 +33,11 @@ def examples(settings: Settings, summary: PlanSummary) -> list[Example]:
         return []
     store = Store(settings.store)
     ledger = Ledger(store, summary.destination, summary.audience)
-    decisions = publishing.newest(store).path("membership_decisions")
+    snapshot = publishing.newest(store)
     with open_workbench(settings, store) as bench:
         bench.show("planned_changes", ledger.path(summary.plan_id, "plan.parquet"))
-        bench.connection.read_parquet(decisions).create_view("membership_decisions")
+        for table in ("audience_members", "membership_decisions"):
+            bench.connection.read_parquet(snapshot.path(table)).create_view(table)
         rows = bench.run("plan_examples", audience=summary.audience, most=MOST_EXAMPLES)
     return [Example(**row) for row in rows.to_pylist()]
 

@@ -23,11 +23,20 @@ chosen as (
 decisions as (
     select
         customer_id,
-        max(reason) filter (where decision = 'included') as reason,
-        string_agg(decision || ' (' || medium || ')', ', ' order by medium)
-            filter (where decision != 'included')
-            as objections
+        string_agg(decision || ' (' || medium || ')', ', ' order by medium) as objections
     from membership_decisions
+    where
+        audience = $audience
+        and decision != 'included'
+        and customer_id in (select chosen.customer_id from chosen)
+    group by customer_id
+),
+
+reasons as (
+    select
+        customer_id,
+        max(regexp_replace(reason, '[0-9]+([.,:-][0-9]+)*', '#', 'g')) as reason
+    from audience_members
     where
         audience = $audience
         and customer_id in (select chosen.customer_id from chosen)
@@ -40,12 +49,9 @@ select
     case
         when chosen.operation = 'remove'
             then coalesce(replace(decisions.objections, '_', ' '), 'left the audience')
-        else
-            coalesce(
-                regexp_replace(decisions.reason, '[0-9]+([.,:-][0-9]+)*', '#', 'g'),
-                'in the audience'
-            )
+        else coalesce(reasons.reason, 'in the audience')
     end as reason
 from chosen
 left join decisions on chosen.customer_id = decisions.customer_id
+left join reasons on chosen.customer_id = reasons.customer_id
 order by array_position(['remove', 'add', 'update'], chosen.operation), customer

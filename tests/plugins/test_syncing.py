@@ -80,6 +80,13 @@ def test_a_person_is_shown_counts_reasons_and_twenty_examples_but_nobody(shop, h
     assert not re.search(r"@|shop:\d|person\d|[0-9a-f]{32}", shown)
 
 
+def test_whoever_is_added_is_shown_with_the_reason_but_without_its_figures(shop):
+    shop.publish(people(range(30)))
+    assert (
+        syncing.question(syncing.plan(AUDIENCE, "meta")).count("| add | silent for # days |") == 20
+    )
+
+
 def test_who_looks_at_a_plan_does_not_replace_it(shop, held_up):
     assert syncing.plan(AUDIENCE, "mailchimp") == held_up
     syncing.approve(held_up, held_up["plan_hash"], by=None)

@@ -97,6 +97,7 @@ class Shop:
         contents = {
             "desired_memberships": _memberships(audience, wanted),
             "membership_decisions": _decisions(audience, wanted, list(others)),
+            "audience_members": _members(audience, wanted),
             "contacts": _contacts([*wanted, *others]),
         }
         if codes is not None:
@@ -195,13 +196,21 @@ def _decisions(audience: str, wanted: list[Person], others: list[Person]) -> pa.
             "audience": audience,
             "customer_id": person.customer_id,
             "decision": decision,
-            "reason": "silent for 74 days",
         }
         for medium in ("email", "ads")
         for persons, decision in ((wanted, "included"), (others, "no_consent"))
         for person in persons
     ]
-    names = ("medium", "audience", "customer_id", "decision", "reason")
+    names = ("medium", "audience", "customer_id", "decision")
+    return pa.Table.from_pylist(rows, schema=pa.schema([(n, pa.string()) for n in names]))
+
+
+def _members(audience: str, wanted: list[Person]) -> pa.Table:
+    rows = [
+        {"audience": audience, "customer_id": person.customer_id, "reason": "silent for 74 days"}
+        for person in wanted
+    ]
+    names = ("audience", "customer_id", "reason")
     return pa.Table.from_pylist(rows, schema=pa.schema([(n, pa.string()) for n in names]))
 
 

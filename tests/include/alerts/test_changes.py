@@ -96,6 +96,8 @@ def test_each_subject_is_told_for_itself_whatever_it_is_called(alerts, wall, tmp
     assert {path.parent for path in kept} == {tmp_path / "alerts/ingest_orders"}
     alerts.recovery(strange)
     assert len(wall.titles) == 3
+    alerts.trouble(failing(subject=("..", "..", "x")))
+    assert [path.name for path in tmp_path.iterdir()] == ["alerts"]
 
 
 def test_an_alert_that_was_not_delivered_is_tried_again_at_the_next_failure(alerts, wall):
