@@ -32,6 +32,7 @@ from include.erasure import commands as erasing
 from include.errors import BadInput, RegularsError
 from include.lookalikes import make_lookalike
 from include.offers.push import push_offers
+from include.outcomes import ask_outcomes
 from include.predictions.chart import backtest_chart, backtest_summary
 from include.quality.gate import audience_gate, raw_gate
 from include.quarantine import Quarantine
@@ -228,6 +229,12 @@ def push(
 ) -> None:
     """Push the codes that are still good to the shops. A second push sends nothing."""
     _show("Pushed", [asdict(one) for one in push_offers(load_settings(), source)], as_json)
+
+
+@app.command()
+def outcomes(as_json: AsJson = False) -> None:
+    """Ask what became of the last week's batches where a destination works on them later."""
+    _show("Outcomes", [asdict(standing) for standing in ask_outcomes(load_settings())], as_json)
 
 
 @app.command()

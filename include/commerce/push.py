@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -31,8 +31,13 @@ from include.errors import BadInput, Retry, Stop
 from include.settings import Settings
 from include.store import Store
 
-# Products and rules before what names them.
-STAGES = (1, 2)
+# Products and rules before what names them: the statement that makes the records, and their kinds.
+STAGES = (
+    ("store_basics", ("customer", "product", "promo_rule")),
+    ("store_orders", ("order", "promo_code")),
+)
+# So many records are in memory at a time.
+PART_SIZE = 20_000
 # What Mailchimp says to be there already is then changed; what is gone is then made.
 ROUNDS = 2
 SINGLE_CALLS = 50
@@ -101,11 +106,11 @@ def push_purchases(
         for table in ("orders", "order_lines", "contacts", "offer_codes"):
             bench.connection.read_parquet(snapshot.path(table)).create_view(table)
         bench.show_statuses(statuses)
-        bench.run("store_records", shop_url=found.extra.get("shop_url"))
+        bench.run("store_sales", shop_url=found.extra.get("shop_url"))
         is_new = remote.ensure(shop_name, _currency(bench))
         for _ in range(ROUNDS):
             # An order whose product was not heard of would be refused for good.
-            is_complete = all(push.tell(stage) for stage in STAGES)
+            is_complete = all(push.tell(records, kinds) for records, kinds in STAGES)
         if is_new and is_complete:
             remote.open_to_automations()
     return push.told()
@@ -128,10 +133,17 @@ class _Push:
         for name in [name for name in names if name.endswith(".parquet")]:
             self._collect(name.removesuffix(".parquet"))
 
-    def tell(self, stage: int) -> bool:
-        """Say what has changed among the records of one stage; whether all of it was answered."""
+    def tell(self, records: str, kinds: Sequence[str]) -> bool:
+        """Say what has changed among records of these kinds; whether all of it was answered."""
+        most = max(len(self._bench.connection.table(name)) for name in ("buyers", "bought"))
+        parts = most // PART_SIZE + 1
+        return all([self._tell_part(records, kinds, part, parts) for part in range(parts)])
+
+    def _tell_part(self, records: str, kinds: Sequence[str], part: int, parts: int) -> bool:
+        self._bench.run(records, part=part, parts=parts)
         self._show_pushed()
-        changes = [Change(**row) for row in self._changes(stage)]
+        found = self._bench.run("store_changes", kinds=list(kinds), part=part, parts=parts)
+        changes = [Change(**row) for row in found.to_pylist()]
         if len(changes) <= SINGLE_CALLS:
             return self._fold(changes, [self._remote.send(change) for change in changes])
         batches = [
@@ -147,11 +159,6 @@ class _Push:
     def told(self) -> list[Told]:
         """The counts, kind by kind."""
         return [Told(kind, **counts) for kind, counts in sorted(self._counts.items())]
-
-    def _changes(self, stage: int) -> Iterator[dict[str, str]]:
-        for row in self._bench.run("store_changes", stage=stage).to_pylist():
-            del row["stage"]
-            yield row
 
     def _hand_in(self, changes: Sequence[Change]) -> str:
         """Keep what a batch says, hand it in, and keep its id; the number it is kept under."""

@@ -1,7 +1,7 @@
--- What must be said so that the store holds the view `records`, by what the view `pushed` says that it
--- holds: one row per record. What is no longer wanted is deleted, except for products.
+-- What must be said so that the store holds the table `records`, by what the view `pushed` says that it
+-- holds: one row per record, of one part of all. What is no longer wanted is deleted, except for what
+-- others may still name.
 select
-    coalesce(records.stage, 2) as stage,
     coalesce(records.kind, pushed.kind) as kind,
     coalesce(records.record_id, pushed.record_id) as record_id,
     coalesce(records.parent_id, pushed.parent_id) as parent_id,
@@ -13,7 +13,12 @@ select
     records.document,
     records.fingerprint
 from records
-full join pushed
+full join (
+    select * from pushed
+    where
+        pushed.kind in (select unnest($kinds))
+        and hash(pushed.record_id) % $parts = $part
+) as pushed
     on records.kind = pushed.kind and records.record_id = pushed.record_id
 where
     case
@@ -21,5 +26,4 @@ where
         when pushed.record_id is null then true
         else records.fingerprint is distinct from pushed.fingerprint
     end
-    and coalesce(records.stage, 2) = $stage
-order by kind, record_id;
+order by kind, record_id

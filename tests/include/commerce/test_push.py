@@ -233,6 +233,17 @@ def test_many_changes_go_as_batches_and_every_answer_is_read(busy_shop: Shop):
     assert len(busy_shop.batch_calls()) == 2
 
 
+def test_what_is_told_in_parts_is_told_whole_and_once(
+    busy_shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(commerce, "PART_SIZE", 9)
+    told = busy_shop.push()
+    assert told["order"].created == told["customer"].created == 60
+    assert {r["_created"] for r in busy_shop.told["orders"].values()} == {1}
+    monkeypatch.undo()
+    assert busy_shop.push() == {}
+
+
 def test_a_batch_that_is_not_done_in_time_is_taken_up_by_its_id(busy_shop: Shop):
     busy_shop.sandbox.post("/_mailchimp_batches", {"stays_pending": True})
     with pytest.raises(Retry, match="takes it up"):

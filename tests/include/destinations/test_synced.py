@@ -12,6 +12,7 @@ import pytest
 
 from include.activation.audiences import Audience, Target
 from include.connections import Credentials
+from include.outcomes import Standing, ask_outcomes
 from include.publishing import Published
 from tests.include.activation.shop import FREE, Shop, people
 from tests.sandbox_server import Sandbox
@@ -102,3 +103,32 @@ def test_who_is_wanted_is_there_and_a_second_sync_sends_nothing(
     assert (told.adds, told.removes, told.rejected) == (10, 10, 0)
     assert count(shop) == 30
     assert len(shop.held(destination)) == 30
+
+
+@pytest.mark.parametrize(
+    ("destination", "option"), [("google", "processing_seconds"), ("tiktok", "matching_seconds")]
+)
+def test_what_became_of_a_batch_is_asked_until_it_is_known(
+    tmp_path: Path, sandbox: Sandbox, destination: str, option: str
+):
+    shop = OneDestination(tmp_path, sandbox, destination)
+    shop.publish(people(range(3)))
+    shop.bring()
+
+    def ask() -> list[Standing]:
+        return ask_outcomes(shop.settings, lambda _: shop.credentials[destination])
+
+    sandbox.post(f"/_{destination}", {option: 3600})
+    assert ask() == [Standing(destination, NAME, processing=1, done=0, failed=0)]
+    sandbox.post(f"/_{destination}", {option: 0})
+    assert ask() == [Standing(destination, NAME, processing=0, done=1, failed=0)]
+    calls = len(sandbox.calls())
+    assert ask() == [Standing(destination, NAME, processing=0, done=1, failed=0)]
+    assert len(sandbox.calls()) == calls
+
+
+def test_a_destination_that_answers_at_once_is_asked_nothing(tmp_path: Path, sandbox: Sandbox):
+    shop = OneDestination(tmp_path, sandbox, "webhook")
+    shop.publish(people(range(3)))
+    shop.bring()
+    assert ask_outcomes(shop.settings, lambda _: shop.credentials["webhook"]) == []

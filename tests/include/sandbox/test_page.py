@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import md5
+
 import httpx
 import pytest
 
@@ -62,3 +64,24 @@ def test_shows_audiences_calls_and_faults(sandbox, page):
 def test_needs_nothing_from_elsewhere(page):
     assert "http://" not in page()
     assert "https://" not in page()
+
+
+def test_shows_what_the_other_destinations_hold(sandbox, page):
+    assert "No Customer Match lists yet" in page()
+    url = f"{sandbox.google_url}/v1/accountTypes/GOOGLE_ADS/accounts/1/userLists"
+    contacts = {"uploadKeyTypes": ["CONTACT_ID"]}
+    body = {"displayName": "google_list", "ingestedUserListInfo": contacts}
+    token = {"Authorization": "Bearer t", "Access-Token": "t"}
+    httpx.post(url, json=body, headers=token).raise_for_status()
+    tiktok = f"{sandbox.tiktok_url}/open_api/v1.3/dmp/custom_audience"
+    line = b"0" * 64
+    form = {"advertiser_id": "1", "calculate_type": "EMAIL_SHA256"}
+    form["file_signature"] = md5(line).hexdigest()
+    told = httpx.post(f"{tiktok}/file/upload/", data=form, files={"file": line}, headers=token)
+    body = {"advertiser_id": "1", "custom_audience_name": "tiktok_audience"}
+    body |= {"calculate_type": "EMAIL_SHA256", "file_paths": [told.json()["data"]["file_path"]]}
+    httpx.post(f"{tiktok}/create/", json=body, headers=token).raise_for_status()
+    text = page()
+    assert "google_list" in text
+    assert "tiktok_audience" in text
+    assert "Nobody has signed a call yet" in text

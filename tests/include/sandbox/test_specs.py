@@ -118,6 +118,41 @@ def test_mailchimps_answers_are_as_its_description_says(call):
 
 
 @needs_mailchimp
+def test_mailchimps_store_and_batches_are_as_its_description_says(call):
+    told = {"id": "s1", "list_id": "regulars", "name": "Mugs", "currency_code": "EUR"}
+    store = "/ecommerce/stores/s1"
+    assert call("POST", "/ecommerce/stores", told | {"is_syncing": True}).json()["id"] == "s1"
+    assert call("PATCH", store, {"is_syncing": False}).json()["is_syncing"] is False
+    assert call("GET", store).json()["list_id"] == "regulars"
+
+    variant = {"id": "mug", "title": "Mug", "price": 10}
+    mug = {"id": "mug", "title": "Mug", "variants": [variant]}
+    assert call("POST", f"{store}/products", mug).json()["id"] == "mug"
+    buyer = {"id": "c1", "email_address": "ann@shop.test", "opt_in_status": False}
+    assert call("PUT", f"{store}/customers/c1", buyer).json()["id"] == "c1"
+    line = {"id": "1", "product_id": "mug", "product_variant_id": "mug", "quantity": 2, "price": 10}
+    order = {"id": "o1", "customer": buyer, "currency_code": "EUR", "order_total": 20}
+    assert call("POST", f"{store}/orders", order | {"lines": [line]}).json()["id"] == "o1"
+    assert call("PATCH", f"{store}/orders/o1", {"order_total": 18}).json()["order_total"] == 18
+    rule = {"id": "r1", "description": "15 off", "amount": 0.15, "type": "percentage"}
+    assert call("POST", f"{store}/promo-rules", rule | {"target": "total"}).json()["id"] == "r1"
+    code = {"id": "p1", "code": "C0DE", "redemption_url": "https://shop.test"}
+    assert call("POST", f"{store}/promo-rules/r1/promo-codes", code).json()["id"] == "p1"
+    assert call("DELETE", f"{store}/orders/o1").status_code == 204
+    assert call("DELETE", f"{store}/promo-rules/r1/promo-codes/p1").status_code == 204
+
+    operation = {"method": "GET", "path": "/ping", "operation_id": "0"}
+    batch = call("POST", "/batches", {"operations": [operation]}).json()
+    states = [call("GET", f"/batches/{batch['id']}").json()["status"] for _ in range(4)]
+    assert states == ["preprocessing", "started", "finalizing", "finished"]
+
+    assert call("POST", LIST, {"members": [ANN]}).status_code == 200
+    trigger = "/customer-journeys/journeys/1/steps/2/actions/trigger"
+    # A buyer is a transactional contact, whom a journey does not write to.
+    assert call("POST", trigger, {"email_address": "ann@shop.test"}).status_code == 400
+
+
+@needs_mailchimp
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
