@@ -12,10 +12,10 @@ every sync (`Ledger.check_state`) until a person has chosen one of three ways:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -65,6 +65,15 @@ class Comparison:
     match_percent: float | None
     finding: str
     plan: PlanSummary | None = None
+
+    def row(self) -> dict[str, Any]:
+        """The comparison for a table or a machine, the plan in short."""
+        told = asdict(self) | {"plan": None}
+        if self.plan:
+            told["plan"] = (
+                f"+{self.plan.adds} ~{self.plan.updates} -{self.plan.removes}: {self.plan.decision}"
+            )
+        return told
 
     @property
     def agrees(self) -> bool:

@@ -64,6 +64,7 @@ class Places:
         count = 0
         sources = load_sources(self.settings)
         for name in self.store.list("landing"):
+            self._drop_leftovers(f"landing/{name}")
             for copy, path in self._landed(f"landing/{name}"):
                 source = sources.get(name)
                 if source is None:
@@ -225,6 +226,17 @@ class Places:
                 if self.store.exists(path):
                     described = json.loads(self.store.read(f"{folder}/{name}"))
                     yield recorded(described, Path(self._local(path))), path
+
+    def _drop_leftovers(self, folder: str) -> None:
+        """What a killed erasure has replaced and not removed yet; it has no record any more."""
+        names = set(self.store.list(folder))
+        replaced = {copy.came_as for copy, _ in self._landed(folder)} - {None}
+        for name in names:
+            if name.endswith(RECORD) or f"{name}{RECORD}" in names:
+                continue
+            path = f"{folder}/{name}"
+            if name.partition("-")[0] in replaced or self._is_mentioned(Path(self._local(path))):
+                self.store.remove(path)
 
     def _receipts(self, ledger: Ledger, plan_id: str) -> int:
         accounts = set(self.people.values("platform_id"))
