@@ -356,7 +356,7 @@ def test_case_42_an_erasure_that_is_killed_anywhere_is_finished_by_the_next_one(
             "connections": connections,
         }
     )
-    instant, step = 1, 3
+    instant, step = 1, int(os.environ.get("STEP","3"))
     while True:
         shutil.rmtree(settings.home)
         shutil.copytree(begin, settings.home)
