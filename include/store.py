@@ -109,6 +109,11 @@ class Store:
             finally:
                 os.close(lock)
 
+    def abandoned(self) -> bool:
+        """Whether killed processes have left workspaces that are not swept yet."""
+        home = Path(self.root) if self.is_local else Path(tempfile.gettempdir())
+        return any(_is_free(folder) for folder in home.glob(f"{WORKSPACE}*"))
+
     @staticmethod
     def _appear(source: Path, target: Path) -> None:
         """Rename so that after a power cut the name holds either the old or the whole new file."""
@@ -121,6 +126,20 @@ class Store:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _is_free(folder: Path) -> bool:
+    try:
+        lock = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(lock)
+    return True
 
 
 def _sweep(home: Path) -> None:

@@ -98,13 +98,12 @@ def reconcile(
     audience.target(destination_name)
     store = Store(settings.store)
     ledger = Ledger(store, destination_name, audience.name)
-    destination = open_destination(destination_name, credentials)
+    destination, caller = approach(settings, destination_name, credentials, patience)
     _refuse_in_the_middle(ledger, way)
     if way == "adopt":
         _adopt(settings, ledger)
     elif way == "adds_only":
         _begin_anew(settings, ledger)
-    caller = Caller(patience or Patience())
     remote = _remote(ledger, destination, audience, caller)
     if destination.lists_members:
         found = _compare_members(settings, ledger, destination, remote, caller, way)
@@ -119,6 +118,13 @@ def reconcile(
         return found
     plan = plan_audience(settings, audience, destination_name, credentials, patience)
     return replace(found, plan=plan)
+
+
+def approach(
+    settings: Settings, name: str, credentials: Credentials, patience: Patience | None = None
+) -> tuple[Destination, Caller]:
+    """A destination, and who makes the calls to it: for one purpose, and not for a plan."""
+    return open_destination(name, credentials), Caller(patience or Patience())
 
 
 def _refuse_in_the_middle(ledger: Ledger, way: Way) -> None:

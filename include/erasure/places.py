@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -34,6 +35,7 @@ from include.store import Store
 from include.warehouse import Warehouse
 
 RECORD = ".page.json"
+LOOK_AGAIN_SECONDS = 0.5
 # Waiting calls are only looked at; when they came plays no role.
 _LONG_AGO = datetime(1970, 1, 1)
 Progress = Callable[[str], None]
@@ -50,6 +52,8 @@ class Places:
         self.store = Store(settings.store)
         self.people = people
         self.report = progress
+        # From an object store; gone with this object.
+        self._fetched = tempfile.TemporaryDirectory(prefix="regulars-erasure-")
         self.needles = [
             value.lstrip("+").encode()
             for kind in ("email", "phone")
@@ -147,6 +151,12 @@ class Places:
                     if name.startswith("statuses-"):
                         count += self._rewritten(warehouse, f"{ROOT}/{destination}/{name}")
         return count, waiting
+
+    def workspaces(self) -> None:
+        """Wait until what killed processes have left of their work is swept: it may hold anybody."""
+        while self.store.abandoned():
+            with self.store.workspace():
+                time.sleep(LOOK_AGAIN_SECONDS)
 
     def identities_held(self, destination: str) -> set[str]:
         """By which keys a destination knows the people, going by states and plans."""
@@ -299,7 +309,7 @@ class Places:
     def _local(self, path: str) -> str:
         if self.store.is_local:
             return self.store.locate(path)
-        fetched = Path(tempfile.mkdtemp(prefix="regulars-erasure-")) / Path(path).name
+        fetched = Path(self._fetched.name) / path.replace("/", "-")
         self.store.filesystem.get_file(self.store.locate(path), str(fetched))
         return str(fetched)
 
