@@ -24,14 +24,14 @@ from include.erasure.person import People
 from include.erasure.rows import figures, purge_file
 from include.erasure.tombstones import show_identifiers
 from include.erasure.warehouse import copy_database, purge_tables
-from include.errors import BadInput
+from include.errors import BadInput, Retry
 from include.quarantine import Quarantine
 from include.raw_tables import Incoming
 from include.settings import Settings
 from include.sources.base import BadPage, Source
 from include.sources.declarations import load_sources
 from include.sources.webhooks import inbox
-from include.store import Store
+from include.store import ABANDONED_AFTER_SECONDS, Store
 from include.warehouse import Warehouse
 
 RECORD = ".page.json"
@@ -153,8 +153,14 @@ class Places:
         return count, waiting
 
     def workspaces(self) -> None:
-        """Wait until what killed processes have left of their work is swept: it may hold anybody."""
+        """Wait until what killed processes have left of their work is swept: it may hold anybody.
+
+        Raises `Retry` if it is not: it may be another user's.
+        """
+        deadline = time.monotonic() + 2 * ABANDONED_AFTER_SECONDS
         while self.store.abandoned():
+            if time.monotonic() > deadline:
+                raise Retry("the store has a workspace that nobody uses and we cannot remove")
             with self.store.workspace():
                 time.sleep(LOOK_AGAIN_SECONDS)
 
