@@ -23,6 +23,7 @@ from include.activation import preview as previews
 from include.activation import rejects as refused
 from include.activation import sync as activation
 from include.activation.audiences import Audience, audience_sizes, get_audience, load_audiences
+from include.activation.reconcile import Way, reconcile
 from include.activation.sync import PlanSummary
 from include.commerce.journeys import trigger_journeys
 from include.commerce.push import push_purchases
@@ -192,6 +193,40 @@ def sync(
 
     rows, failures = _for_each(audience, destination, synced)
     _show("Synced" if not dry_run else "Would sync", rows, as_json)
+    _exit_on(failures)
+
+
+@app.command("reconcile")
+def reconcile_audiences(
+    audience: OneAudience = None,
+    destination: OneDestination = None,
+    repair: Annotated[
+        bool, typer.Option(help="Read the state from the destination, and plan what differs.")
+    ] = False,
+    adopt: Annotated[
+        bool, typer.Option(help="Make the state anew from our own plans and receipts.")
+    ] = False,
+    adds_only: Annotated[
+        bool, typer.Option(help="Begin anew: add who is wanted, remove nobody.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare what destinations really hold with what we believe; nothing is sent."""
+    settings = load_settings()
+    chosen: dict[Way, bool] = {"repair": repair, "adopt": adopt, "adds_only": adds_only}
+    ways = [way for way, is_chosen in chosen.items() if is_chosen]
+    if len(ways) > 1:
+        raise BadInput("--repair, --adopt and --adds-only: one at a time")
+    if {"adopt", "adds_only"} & {*ways} and not (audience and destination):
+        raise BadInput("--adopt and --adds-only are for one: name its --audience and --destination")
+
+    def compared(one: Audience, to: str) -> dict[str, Any]:
+        credentials = read_connection(connection_id(to))
+        found = reconcile(settings, one, to, credentials, ways[0] if ways else "compare")
+        return found.row()
+
+    rows, failures = _for_each(audience, destination, compared)
+    _show("Destinations against our state", rows, as_json)
     _exit_on(failures)
 
 

@@ -157,6 +157,11 @@ class Store:
             finally:
                 os.close(lock)
 
+    def abandoned(self) -> bool:
+        """Whether killed processes have left workspaces that are not swept yet."""
+        home = Path(self.root) if self.is_local else Path(tempfile.gettempdir())
+        return any(_is_free(folder) for folder in home.glob(f"{WORKSPACE}*"))
+
     @staticmethod
     def _appear(source: Path, target: Path) -> None:
         """Rename so that after a power cut the name holds either the old or the whole new file."""
@@ -187,6 +192,20 @@ def make_private_folder(folder: Path) -> None:
     """Make a folder, and those above it that are missing, for its owner alone."""
     for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
         missing.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+
+
+def _is_free(folder: Path) -> bool:
+    try:
+        lock = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(lock)
+    return True
 
 
 def _sweep(home: Path) -> None:

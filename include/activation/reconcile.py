@@ -12,10 +12,10 @@ every sync (`Ledger.check_state`) until a person has chosen one of three ways:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 from include import publishing
 from include.activation.audiences import Audience
 from include.activation.calls import Caller, Patience, open_caller
-from include.activation.ledger import Ledger
+from include.activation.lease import hold_lease
+from include.activation.ledger import Ledger, lease_folder
 from include.activation.plan import load_plan
 from include.activation.state import fold_plan
 from include.activation.statuses import refresh_statuses
@@ -66,6 +67,15 @@ class Comparison:
     finding: str
     plan: PlanSummary | None = None
 
+    def row(self) -> dict[str, Any]:
+        """The comparison for a table or a machine, the plan in short."""
+        told = asdict(self) | {"plan": None}
+        if self.plan:
+            told["plan"] = (
+                f"+{self.plan.adds} ~{self.plan.updates} -{self.plan.removes}: {self.plan.decision}"
+            )
+        return told
+
     @property
     def agrees(self) -> bool:
         """Whether nothing has to be done."""
@@ -83,33 +93,42 @@ def reconcile(
     """Compare one audience at one destination; then go the way that a person has chosen.
 
     Nothing is sent: after `repair` the plan is made, and the next sync sends it under its guard.
-    Raises `Stop` while a plan is being sent, `BadInput` where the way leads nowhere at this
-    destination.
+    Raises `Retry` while another run works on it, `Stop` if a plan was begun and not finished,
+    `BadInput` where the way leads nowhere at this destination.
     """
     audience.target(destination_name)
     store = Store(settings.store)
-    ledger = Ledger(store, destination_name, audience.name)
-    destination = open_destination(destination_name, credentials)
-    _refuse_in_the_middle(ledger, way)
-    if way == "adopt":
-        _adopt(settings, ledger)
-    elif way == "adds_only":
-        _begin_anew(settings, ledger)
-    caller = open_caller(settings, destination, credentials, patience or Patience())
-    remote = _remote(ledger, destination, audience, caller)
-    if destination.lists_members:
-        found = _compare_members(settings, ledger, destination, remote, caller, way)
-    elif way == "repair":
-        raise BadInput(
-            f"{destination_name} does not list its members, so that no state can be read there:"
-            " --adopt takes our own plans and receipts for it, --adds-only begins anew"
-        )
-    else:
-        found = _compare_sizes(settings, ledger, destination, remote, caller)
+    folder = lease_folder(destination_name, audience.name)
+    with hold_lease(store, folder, settings.lock_wait_seconds) as lease:
+        ledger = Ledger(store, destination_name, audience.name, lease)
+        destination, caller = approach(settings, destination_name, credentials, patience)
+        _refuse_in_the_middle(ledger, way)
+        if way == "adopt":
+            _adopt(settings, ledger)
+        elif way == "adds_only":
+            _begin_anew(settings, ledger)
+        remote = _remote(ledger, destination, audience, caller)
+        if destination.lists_members:
+            found = _compare_members(settings, ledger, destination, remote, caller, way)
+        elif way == "repair":
+            raise BadInput(
+                f"{destination_name} does not list its members, so that no state can be read there:"
+                " --adopt takes our own plans and receipts for it, --adds-only begins anew"
+            )
+        else:
+            found = _compare_sizes(settings, ledger, destination, remote, caller)
     if way != "repair":
         return found
     plan = plan_audience(settings, audience, destination_name, credentials, patience)
     return replace(found, plan=plan)
+
+
+def approach(
+    settings: Settings, name: str, credentials: Credentials, patience: Patience | None = None
+) -> tuple[Destination, Caller]:
+    """A destination, and who makes the calls to it: for one purpose, and not for a plan."""
+    destination = open_destination(name, credentials)
+    return destination, open_caller(settings, destination, credentials, patience or Patience())
 
 
 def _refuse_in_the_middle(ledger: Ledger, way: Way) -> None:

@@ -204,7 +204,7 @@ class Sender:
 
     def _in_session(self, parcel: Parcel, sessions: SessionBook) -> tuple[Answer, Session]:
         session = sessions.place(parcel.operation, parcel.number)
-        batch = Batch(parcel.number, parcel.members, session)
+        batch = Batch(parcel.number, parcel.members, session, self._plan.plan_id)
         try:
             return self._verbs[parcel.operation](self._remote, batch), session
         except SessionOver:
@@ -228,7 +228,8 @@ class Sender:
 
         def send(some: tuple[Member, ...]) -> Answer:
             try:
-                return self._verbs[operation](self._remote, Batch(number, some))
+                batch = Batch(number, some, plan_id=self._plan.plan_id)
+                return self._verbs[operation](self._remote, batch)
             except BatchRefused as refusal:
                 if len(some) > 1:
                     return halve(some, refusal)

@@ -46,6 +46,7 @@ from include.destinations.base import (
     RemoteAudience,
 )
 from include.errors import BadInput, Reauthorise, RegularsError, Retry, Stop
+from include.retry_after import retry_after
 
 HOST = "datamanager.googleapis.com"
 SCOPE = "https://www.googleapis.com/auth/datamanager"
@@ -395,6 +396,4 @@ def _seconds(error: GoogleAPICallError, details: Sequence[Mapping[str, Any]]) ->
         delay = str(detail.get("retryDelay", ""))
         if re.fullmatch(r"\d+(\.\d+)?s", delay):
             return float(delay[:-1])
-    headers = getattr(error.response, "headers", None) or {}
-    asked = str(headers.get("Retry-After", ""))
-    return float(asked) if asked.isdigit() else None
+    return retry_after(getattr(error.response, "headers", None) or {})

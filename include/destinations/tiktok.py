@@ -29,6 +29,7 @@ from include.destinations.base import (
     RemoteAudience,
 )
 from include.errors import BadInput, Reauthorise, RegularsError, Retry, Stop
+from include.retry_after import retry_after
 
 HOST = "business-api.tiktok.com"
 VERSION = "open_api/v1.3"
@@ -259,10 +260,7 @@ def _failure(code: int, answer: requests.Response) -> RegularsError:
     if code in REFUSED or status == 401:
         return Reauthorise(f"TikTok refuses the access token or a permission ({code})")
     if code in BUSY or status == 429 or status >= 500:
-        wait = answer.headers.get("Retry-After", "")
-        return Retry(
-            f"TikTok is busy or limits calls ({code})", float(wait) if wait.isdigit() else None
-        )
+        return Retry(f"TikTok is busy or limits calls ({code})", retry_after(answer.headers))
     if code in MALFORMED:
         return BatchRefused(f"TikTok refuses a file ({code})", code=str(code))
     return Stop(f"TikTok refuses a call ({status}, code {code})")

@@ -22,7 +22,6 @@ import hmac
 import json
 import re
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any, get_args
 from urllib.parse import urlsplit
@@ -46,6 +45,7 @@ from include.destinations.base import (
     RemoteAudience,
 )
 from include.errors import BadInput, Reauthorise, RegularsError, Retry, Stop
+from include.retry_after import retry_after
 
 TIMEOUT_SECONDS = 60
 FEWEST_SECRET_CHARACTERS = 32
@@ -241,9 +241,7 @@ def _failure(answer: requests.Response) -> RegularsError:
     status = answer.status_code
     # A firewall or a proxy refuses without a word.
     if status in BUSY or status >= 500 or (status == 403 and not answer.content):
-        return Retry(
-            f"the receiver is busy ({status})", _seconds(answer.headers.get("Retry-After"))
-        )
+        return Retry(f"the receiver is busy ({status})", retry_after(answer.headers))
     if status in (401, 403):
         return Reauthorise(f"the receiver refuses the signature ({status})")
     if status in (404, 410):
@@ -256,15 +254,3 @@ def _failure(answer: requests.Response) -> RegularsError:
     if 300 <= status < 400:
         return Stop(f"the receiver sends us elsewhere ({status}): put the final address into url")
     return Stop(f"the receiver refuses a call ({status})")
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Retry-After in either of its forms: seconds, or an HTTP date."""
-    if not retry_after:
-        return None
-    if retry_after.isdigit():
-        return float(retry_after)
-    try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time())
-    except ValueError:
-        return None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -24,10 +24,11 @@ import duckdb
 
 from include import publishing
 from include.activation.audiences import load_audiences
-from include.activation.calls import Patience, open_caller
+from include.activation.calls import Patience
 from include.activation.ledger import ledgers
+from include.activation.reconcile import approach
 from include.connections import Credentials, connection_id
-from include.destinations import Destination, known_destination, open_destination
+from include.destinations import Destination, known_destination
 from include.erasure.person import People, Request, find_people, open_requests
 from include.erasure.places import Places
 from include.erasure.tombstones import (
@@ -38,7 +39,7 @@ from include.erasure.tombstones import (
     settle,
 )
 from include.erasure.warehouse import compact, is_purged, purge_warehouse
-from include.errors import Retry
+from include.errors import RegularsError, Retry
 from include.settings import Settings
 from include.store import Store
 from include.warehouse import Warehouse, visit
@@ -97,7 +98,7 @@ def erase(
     Finishes first what an earlier call was killed in. Calling it again for the same person does no
     harm. Raises `Retry` while a sync that names one of them is not finished (nobody is sent, but a
     batch may be on its way), or another process publishes, loads or erases; then call it again.
-    Raises what a destination raised; the rest is done already, and call it again.
+    Raises what a destination raised, once all other places are done; then call it again, too.
     """
     progress = progress or _silent
     with _alone(settings):
@@ -133,7 +134,7 @@ class _Erasure:
         self.requests = requests
         self.credentials = credentials
         self.report = progress
-        self.patience = patience or Patience()
+        self.patience = patience
         self.began_at = _now()
 
     def run(self) -> Certificate:
@@ -149,9 +150,7 @@ class _Erasure:
         tombstones = add_tombstones(self.settings, people.identifiers)
 
         places = Places(self.settings, people, self.report)
-        answered = tuple(
-            self._at(name, sorted(found)) for name, found in sorted(identities.items()) if found
-        )
+        answered, failures = self._at_destinations(identities)
         counts: dict[str, int] = {}
         rows, waiting = places.activation()
         counts["plans, receipts, state and statuses"] = rows
@@ -163,6 +162,9 @@ class _Erasure:
         ):
             self.report(f"{what} ...")
             counts[what] = step()
+        places.workspaces()
+        if failures:
+            raise failures[0]
         if waiting:
             raise Retry(
                 f"the sync of {', '.join(waiting)} is not finished: nobody who is erased is sent"
@@ -198,11 +200,24 @@ class _Erasure:
             for name in names
         }
 
+    def _at_destinations(
+        self, identities: Mapping[str, Collection[str]]
+    ) -> tuple[tuple[AtDestination, ...], list[RegularsError]]:
+        """What each destination answered; one that fails holds up nothing but the certificate."""
+        answered = []
+        failures: list[RegularsError] = []
+        for name, found in sorted(identities.items()):
+            try:
+                if found:
+                    answered.append(self._at(name, sorted(found)))
+            except RegularsError as error:
+                failures.append(error)
+        return tuple(answered), failures
+
     def _at(self, name: str, identities: Sequence[str]) -> AtDestination:
         self.report(f"{name} ...")
         credentials = self.credentials(connection_id(name))
-        destination = open_destination(name, credentials)
-        caller = open_caller(self.settings, destination, credentials, self.patience)
+        destination, caller = approach(self.settings, name, credentials, self.patience)
         answer, _ = caller.call(lambda: destination.erase(identities))
         return AtDestination(name, destination.account, len(identities), dict(answer.vendor))
 

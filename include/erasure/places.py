@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -23,17 +24,18 @@ from include.erasure.person import People
 from include.erasure.rows import figures, purge_file
 from include.erasure.tombstones import show_identifiers
 from include.erasure.warehouse import copy_database, purge_tables
-from include.errors import BadInput
+from include.errors import BadInput, Retry
 from include.quarantine import Quarantine
 from include.raw_tables import Incoming
 from include.settings import Settings
 from include.sources.base import BadPage, Source
 from include.sources.declarations import load_sources
 from include.sources.webhooks import inbox
-from include.store import Store
+from include.store import ABANDONED_AFTER_SECONDS, Store
 from include.warehouse import Warehouse
 
 RECORD = ".page.json"
+LOOK_AGAIN_SECONDS = 0.5
 # Waiting calls are only looked at; when they came plays no role.
 _LONG_AGO = datetime(1970, 1, 1)
 Progress = Callable[[str], None]
@@ -50,6 +52,8 @@ class Places:
         self.store = Store(settings.store)
         self.people = people
         self.report = progress
+        # From an object store; gone with this object.
+        self._fetched = tempfile.TemporaryDirectory(prefix="regulars-erasure-")
         self.needles = [
             value.lstrip("+").encode()
             for kind in ("email", "phone")
@@ -64,6 +68,7 @@ class Places:
         count = 0
         sources = load_sources(self.settings)
         for name in self.store.list("landing"):
+            self._drop_leftovers(f"landing/{name}")
             for copy, path in self._landed(f"landing/{name}"):
                 source = sources.get(name)
                 if source is None:
@@ -147,6 +152,18 @@ class Places:
                         count += self._rewritten(warehouse, f"{ROOT}/{destination}/{name}")
         return count, waiting
 
+    def workspaces(self) -> None:
+        """Wait until what killed processes have left of their work is swept: it may hold anybody.
+
+        Raises `Retry` if it is not: it may be another user's.
+        """
+        deadline = time.monotonic() + 2 * ABANDONED_AFTER_SECONDS
+        while self.store.abandoned():
+            if time.monotonic() > deadline:
+                raise Retry("the store has a workspace that nobody uses and we cannot remove")
+            with self.store.workspace():
+                time.sleep(LOOK_AGAIN_SECONDS)
+
     def identities_held(self, destination: str) -> set[str]:
         """By which keys a destination knows the people, going by states and plans."""
         accounts = self.people.values("platform_id")
@@ -226,6 +243,17 @@ class Places:
                     described = json.loads(self.store.read(f"{folder}/{name}"))
                     yield recorded(described, Path(self._local(path))), path
 
+    def _drop_leftovers(self, folder: str) -> None:
+        """What a killed erasure has replaced and not removed yet; it has no record any more."""
+        names = set(self.store.list(folder))
+        replaced = {copy.came_as for copy, _ in self._landed(folder)} - {None}
+        for name in names:
+            if name.endswith(RECORD) or f"{name}{RECORD}" in names:
+                continue
+            path = f"{folder}/{name}"
+            if name.partition("-")[0] in replaced or self._is_mentioned(Path(self._local(path))):
+                self.store.remove(path)
+
     def _receipts(self, ledger: Ledger, plan_id: str) -> int:
         accounts = set(self.people.values("platform_id"))
         count = 0
@@ -287,7 +315,7 @@ class Places:
     def _local(self, path: str) -> str:
         if self.store.is_local:
             return self.store.locate(path)
-        fetched = Path(tempfile.mkdtemp(prefix="regulars-erasure-")) / Path(path).name
+        fetched = Path(self._fetched.name) / path.replace("/", "-")
         self.store.filesystem.get_file(self.store.locate(path), str(fetched))
         return str(fetched)
 

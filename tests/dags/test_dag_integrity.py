@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import ParamValidationError
 from airflow.utils.types import DagRunType
 
 from include.activation.audiences import switched_on
@@ -84,6 +85,7 @@ def test_only_one_task_at_a_time_writes_the_warehouse(dagbag):
         "build_audiences.models.dbt_build",
         "build_audiences.audience_gate",
         "build_audiences.publish",
+        "erase_customers.erase",
     }
 
 
@@ -114,3 +116,12 @@ def test_whoever_waits_for_a_person_holds_up_nobody_else(dagbag):
         assert guard.upstream_task_ids == {f"{group}.plan"}
         assert guard.downstream_task_ids == {f"{group}.send"}
     assert sync.max_active_runs >= 10 * len(switched_on())
+
+
+def test_an_address_is_no_parameter_of_an_erasure(dagbag):
+    requests = dagbag.dags["erase_customers"].params.get_param("requests")
+    assert requests.resolve(["shop_erasures:1", "r-1"])
+    for address in ("ann@shop.test", "+4915123456789", ""):
+        with pytest.raises(ParamValidationError):
+            requests.resolve([address])
+    assert set(dagbag.dags["erase_customers"].allowed_run_types) == {DagRunType.MANUAL}

@@ -5,6 +5,7 @@ Everything goes over the wire to the sandbox; who is there is read from the sand
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -53,6 +54,13 @@ def addressed(destination: type[Destination], *contacts: dict[str, Any]) -> list
 def identity(destination: type[Destination], **contact: Any) -> str:
     """The identity of one contact, '' if it has none."""
     return addressed(destination, contact)[0].identity
+
+
+def without_scars(truth: dict[str, Any]) -> dict[str, Any]:
+    """What the vendors hold, but for the hash by which Mailchimp refuses a forgotten contact."""
+    for known in truth["mailchimp"]["lists"].values():
+        known.pop("forgotten")
+    return truth
 
 
 class DestinationContract:
@@ -106,6 +114,46 @@ class DestinationContract:
         opened.remove(audience, Batch(2, [Member(ann.customer_id, ann.identity)]))
 
         assert self.there(sandbox) == {ben.identity}
+
+    def test_who_is_erased_is_in_no_audience_any_more(self, sandbox: Sandbox):
+        opened, audience = self.ready(sandbox)
+        other = opened.ensure_audience("another_audience", {}, None)
+        ann, ben, stranger = self.members(range(3))
+        for where in (audience, other):
+            opened.add(where, Batch(1, [ann, ben]))
+
+        if self.destination.erase is Destination.erase:
+            with pytest.raises(Stop, match="by hand"):
+                opened.erase([ann.identity])
+            return
+
+        answer = opened.erase([ann.identity, stranger.identity])
+        assert answer.rejections == ()
+        assert self.there(sandbox) == {ben.identity}
+        assert ann.identity not in json.dumps(without_scars(sandbox.truth()))
+        opened.erase([ann.identity, stranger.identity])
+
+    def test_who_is_in_an_audience_is_listed_or_said_not_to_be(self, sandbox: Sandbox):
+        opened, audience = self.ready(sandbox)
+        members = self.members(range(3))
+        opened.add(audience, Batch(1, members))
+        if not opened.lists_members:
+            with pytest.raises(NotImplementedError):
+                opened.held_members(audience, 0)
+            return
+        found = opened.held_members(audience, 0)
+        assert set(found.identities) == {member.identity for member in members}
+        assert found.pages == 1
+
+    def test_a_size_is_told_or_said_not_to_be(self, sandbox: Sandbox):
+        opened, audience = self.ready(sandbox)
+        opened.add(audience, Batch(1, self.members(range(3))))
+        if not opened.tells_sizes:
+            with pytest.raises(NotImplementedError):
+                opened.size(audience)
+            return
+        size = opened.size(audience)
+        assert size.at_least <= 3 <= size.at_most
 
     def test_a_full_batch_fits(self, sandbox: Sandbox):
         opened, audience = self.ready(sandbox)
