@@ -8,9 +8,17 @@ from collections.abc import Callable
 from datetime import date
 
 from dbt.cli.main import dbtRunner
+from dbt.contracts.graph.manifest import Manifest
 from dbt_common.events.base_types import EventMsg
 
-from include.dbt import BUILD, dbt_environment, dbt_vars, require_secret
+from include.dbt import (
+    BUILD,
+    PARSED,
+    dbt_environment,
+    dbt_vars,
+    parse_environment,
+    require_secret,
+)
 from include.errors import Stop
 from include.settings import Settings
 
@@ -30,8 +38,22 @@ def build(settings: Settings, as_of: date, tell: Callable[[str, str], None]) -> 
                 tell(node.unique_id, node.node_status)
 
     require_secret()
+    parsed = _parse(settings)
     os.environ.update(dbt_environment(settings))
     arguments = [*BUILD, "--vars", json.dumps(dbt_vars(as_of))]
-    outcome = dbtRunner(callbacks=[listen]).invoke(arguments)
+    outcome = dbtRunner(parsed, callbacks=[listen]).invoke(arguments)
     if not outcome.success:
         raise Stop(f"dbt build failed for {as_of}; its output says where")
+
+
+def _parse(settings: Settings) -> Manifest:
+    """The project's models and tests. dbt parses everything anew whenever a variable differs, so they
+    are parsed for no day: then only what changed since the project was installed, mostly nothing."""
+    os.environ.update(parse_environment(settings))
+    arguments = ["--quiet", "parse", "--vars", json.dumps(dbt_vars(None))]
+    if PARSED.exists():
+        arguments += ["--partial-parse-file-path", str(PARSED)]
+    outcome = dbtRunner().invoke(arguments)
+    if not isinstance(outcome.result, Manifest):
+        raise Stop("dbt cannot parse its project; its output says where")
+    return outcome.result

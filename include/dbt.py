@@ -22,6 +22,8 @@ from include.quality.builds import models_checksum
 from include.settings import PROJECT, Settings
 
 DBT_PROJECT = PROJECT / "dbt_project"
+PARSED = DBT_PROJECT / "target/partial_parse.msgpack"
+"""What dbt has parsed where the project is installed (`make manifest`)."""
 BUILD = ("build", "--exclude-resource-type", "unit_test")
 """Models with their data tests. Unit tests say whether the SQL is right, not the data: they are run
 where the SQL changes, in `make test`."""
@@ -30,14 +32,17 @@ BUILDING = frozenset({"build", "run", "test"})
 SECRET_CONNECTION = "offers_default"
 
 
-def dbt_vars(as_of: date | str) -> dict[str, Any]:
-    """The variables every dbt run gets: the day, the declared audiences, what the models are."""
+def dbt_vars(as_of: date | str | None) -> dict[str, Any]:
+    """The variables every dbt run gets: the day, the declared audiences, what the models are.
+
+    Without a day for parsing: what is parsed holds for every day.
+    """
     audiences = [
         audience.model_dump(mode="json", exclude={"description", "owner", "guard"})
         for audience in load_audiences().values()
     ]
     return {
-        "as_of": str(as_of),
+        "as_of": as_of and str(as_of),
         "audiences": audiences,
         "models_checksum": models_checksum(),
     }
@@ -54,8 +59,20 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
         "REGULARS_WAREHOUSE": str(settings.warehouse_path),
         "REGULARS_MEMORY_LIMIT": settings.memory_limit,
         "REGULARS_THREADS": str(settings.threads),
+        # Every statement, several times over: a tenth of the CPU that dbt itself takes.
+        "DBT_LOG_LEVEL_FILE": os.environ.get("DBT_LOG_LEVEL_FILE", "info"),
         # Small matrices, in the Python models: threads would only wait for each other, busily.
         "OPENBLAS_NUM_THREADS": "1",
+    }
+
+
+def parse_environment(settings: Settings) -> dict[str, str]:
+    """The same for parsing, which opens no warehouse: alike wherever one of that name lies, so that
+    what was parsed once, where the project is installed, need not be parsed again."""
+    return dbt_environment(settings) | {
+        "REGULARS_WAREHOUSE": settings.warehouse_path.name,
+        "REGULARS_MEMORY_LIMIT": "1GB",
+        "REGULARS_THREADS": "1",
     }
 
 
@@ -82,12 +99,14 @@ def run_dbt(settings: Settings, arguments: Sequence[str], as_of: date | None = N
     """
     if arguments and arguments[0] in BUILDING:
         require_secret()
-    variables = json.dumps(dbt_vars(as_of or settings.day()))
+    is_parsed_only = "parse" in arguments
+    variables = json.dumps(dbt_vars(None if is_parsed_only else as_of or settings.day()))
+    environment = (parse_environment if is_parsed_only else dbt_environment)(settings)
     command = [str(Path(sys.executable).with_name("dbt")), *arguments]
     if arguments and arguments[0] not in {"clean", "debug", "deps"}:
         command += ["--vars", variables]
     settings.home.mkdir(parents=True, exist_ok=True)
-    finished = subprocess.run(command, env=os.environ | dbt_environment(settings), check=False)
+    finished = subprocess.run(command, env=os.environ | environment, check=False)
     if finished.returncode != 0:
         raise Stop(f"dbt {arguments[0] if arguments else ''} failed; its output says where")
 
