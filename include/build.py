@@ -47,8 +47,11 @@ def build(settings: Settings, as_of: date, tell: Callable[[str, str], None]) -> 
 
 
 def _parse(settings: Settings) -> Manifest:
-    """The project's models and tests. dbt parses everything anew whenever a variable differs, so they
-    are parsed for no day: then only what changed since the project was installed, mostly nothing."""
+    """The project's models and tests.
+
+    dbt parses everything anew when any variable differs. So it parses for no day: that leaves only
+    what changed since the project was installed, which is mostly nothing.
+    """
     os.environ.update(parse_environment(settings))
     arguments = ["--quiet", "parse", "--vars", json.dumps(dbt_vars(None))]
     if PARSED.exists():
