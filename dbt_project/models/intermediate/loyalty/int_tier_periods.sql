@@ -118,7 +118,7 @@ bars_of_months as (
 
     from spends_of_months
 
-    group by month_number
+    group by 1
 
 ),
 
