@@ -19,11 +19,20 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- How many bars a spend exceeds: the level of its tier, 0 for none. share: of the bars. -#}
-{% macro tier_level(spend, bars, share=1) -%}
+{#- The bars, best tier first, as columns of their own: a list would be copied to each row that they
+    are joined to. share: of the bars. -#}
+{% macro bar_columns(bars, name, share=1) -%}
+    {%- for tier in loyalty_tiers() %}
+        greatest(0, {{ share }} * {{ bars }}[{{ loop.index }}]) as {{ name }}_{{ loop.index }}
+        {{- "," if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+{#- How many bars in such columns a spend exceeds: the level of its tier, 0 for none. -#}
+{% macro bars_below(spend, name) -%}
     (
         {%- for tier in loyalty_tiers() %}
-        cast({{ spend }} > greatest(0, {{ share }} * {{ bars }}[{{ loop.index }}]) as integer)
+        cast({{ spend }} > {{ name }}_{{ loop.index }} as integer)
         {{- " +" if not loop.last }}
         {%- endfor %}
     )
@@ -77,20 +86,25 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- The level that somebody is in: of all levels those count that were entered later than they were
-    last lost. months: the name of a window over the customer's months so far. -#}
+{#- The three levels of a month as one number, to see whether any changes. -#}
+{% macro levels_of_a_month() -%}
+    (10000 * entered_level + 100 * kept_level + spared_level)
+{%- endmacro %}
+
+{#- The level that somebody is in: of all levels those that were entered later than they were last
+    lost. An odd number is a month that entered the level, an even one a month that lost it.
+    months: the name of a window over the customer's months so far. -#}
 {% macro level_held(months) -%}
     (
         {%- for level in range(1, loyalty_tiers() | length + 1) %}
-        cast(
-            coalesce(
-                max(case when entered_level >= {{ level }} then month end) over {{ months }}
-                > coalesce(
-                    max(case when spared_level < {{ level }} then month end) over {{ months }},
-                    date '0001-01-01'
-                ),
-                false
-            ) as integer
+        coalesce(
+            max(
+                case
+                    when entered_level >= {{ level }} then 2 * month_number + 1
+                    when spared_level < {{ level }} then 2 * month_number
+                end
+            ) over {{ months }} % 2,
+            0
         )
         {{- " +" if not loop.last }}
         {%- endfor %}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from include.predictions.histories import Floats, Histories, OrderAmounts, summed
@@ -14,6 +15,7 @@ from include.predictions.models import PurchaseModel
 from include.predictions.value import GammaGamma
 
 Likelihood = Callable[[Floats], tuple[float, Floats]]
+Flags = NDArray[np.bool_]
 
 FARTHEST = 9.0
 """Logarithms of parameters are looked for from -9 to 9, from one in 8,000 to 8,000."""
@@ -141,22 +143,33 @@ def _refine(likelihood: Likelihood, near: _Top) -> _Top:
     """From the top for a sample that stands for all to the top for all.
 
     Newton's steps with the sample's curvature, which is nearly that of all; if they do not lead
-    there, the climb starts again from the sample's top.
+    there, the climb starts again from the sample's top. What came to lie at the bound of the search
+    stays there, as long as it is not uphill from it.
     """
+    held = _at_bound(near.place)
+    free = np.flatnonzero(~held)
+    covariance = np.zeros_like(near.hessian)
     try:
-        covariance = np.linalg.inv(near.hessian)
+        covariance[np.ix_(free, free)] = np.linalg.inv(near.hessian[np.ix_(free, free)])
     except np.linalg.LinAlgError:
         return _climb(likelihood, np.exp(near.place))
     place, highest = near.place, -math.inf
     for step in range(1, NEWTON_STEPS + 1):
         value, gradient = _in_logs(likelihood, place)
         left = float(gradient @ covariance @ gradient)
-        if value < highest or not 0 <= left < math.inf:
+        is_uphill = bool(np.any(gradient[held] * np.sign(place[held]) < 0))
+        if value < highest or is_uphill or not 0 <= left < math.inf:
             break
         if left < NEAR_ENOUGH:
             return _topped(likelihood, place, value, gradient, near.iterations + step)
         place, highest = np.clip(place + covariance @ gradient, -FARTHEST, FARTHEST), value
     return _climb(likelihood, np.exp(near.place))
+
+
+def _at_bound(place: Floats) -> Flags:
+    """Which parameters lie where the search ends."""
+    flags: Flags = np.abs(place) > FARTHEST - 0.01
+    return flags
 
 
 def _topped(
@@ -193,9 +206,7 @@ def _judged(
         variances, left = np.full(len(values), np.nan), math.inf
     with np.errstate(invalid="ignore"):
         relative = np.sqrt(variances)
-    at_bound = [
-        name for name, place in zip(names, top.place, strict=True) if abs(place) > FARTHEST - 0.01
-    ]
+    at_bound = [name for name, ends in zip(names, _at_bound(top.place), strict=True) if ends]
     is_converged = bool(np.all(variances > 0) and abs(left) < 0.01)
     refusal = None
     if at_bound:

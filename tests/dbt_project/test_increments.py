@@ -18,8 +18,9 @@ TABLES = (
     "marts.order_lines",
     "intermediate.int_refund_allocations",
     "marts.orders",
+    "intermediate.int_customer_days",
 )
-CHAIN = ["--select", "+fct_orders", "--exclude-resource-type", "test"]
+CHAIN = ["--select", "+int_customer_days", "--exclude-resource-type", "test"]
 STARTS = "select count(distinct start_id) from intermediate.builds where start_id != ''"
 RULES = """
 insert into raw.source_rules values ('till', 'cancellation_prefix', 'C'),

@@ -15,6 +15,7 @@ from include.predictions.tables import history_predictions, prediction_fits
 from tests.dbt_project.compiled import AS_OF, Models
 
 SQL = (
+    "int_customer_days",
     "int_order_days",
     "int_purchase_histories",
     "fct_prediction_fits",
@@ -45,11 +46,9 @@ class Predicted:
             "create table marts.customers as select distinct customer_id, 'EUR' as currency"
             " from marts.orders union all select 'prospect', null"
         )
-        for model in SQL[:2]:
+        for model in SQL[:3]:
             self.warehouse.build(model)
-        histories, days = (
-            self.connection.table(f"intermediate.{model}") for model in SQL[:2][::-1]
-        )
+        days, histories = (self.connection.table(f"intermediate.{model}") for model in SQL[1:3])
         fits = prediction_fits(histories, days, min_repeat_customers=50, churn_days=90)
         self.connection.from_arrow(fits).create("intermediate.int_prediction_fits")
         predictions = history_predictions(

@@ -85,6 +85,26 @@ def test_without_any_drop_out_to_be_seen_a_is_at_its_bound():
     assert not fit.is_usable
 
 
+def test_what_is_at_its_bound_for_a_sample_is_refused_for_all_without_another_climb(monkeypatch):
+    draw = np.random.default_rng(1)
+    rows = []
+    for rate in draw.gamma(2, 0.25, 2000):
+        orders = np.cumsum(draw.exponential(1 / rate, 200))
+        orders = orders[orders <= 50]
+        rows.append((float(len(orders)), float(orders.max(initial=0)), 50.0))
+    everybody = histories(rows)
+    climbed = fit_purchases(MODELS["bg_nbd"], everybody, 50)
+    climbs = []
+    climb = fitting._climb
+    monkeypatch.setattr(fitting, "SAMPLE_ABOVE", 100)
+    monkeypatch.setattr(fitting, "SHARED", 1)
+    monkeypatch.setattr(fitting, "_climb", lambda *given: climbs.append(given) or climb(*given))
+    fit = fit_purchases(MODELS["bg_nbd"], everybody, 50)
+    assert len(climbs) == 1
+    assert fit.refusal == climbed.refusal
+    assert fit.log_likelihood == pytest.approx(climbed.log_likelihood, abs=0.01)
+
+
 def test_equal_histories_are_refused_and_break_nothing():
     for model in MODELS.values():
         fit = fit_purchases(model, histories([(3, 20, 30)] * 100), 50)

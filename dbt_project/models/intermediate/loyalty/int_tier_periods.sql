@@ -1,7 +1,10 @@
 -- Everybody's tiers, month end after month end, from the orders alone, so that every rebuild tells
 -- the same. A month says which level the spend enters and which it still keeps; a level is kept for
--- as long as one of the last months, the grace, kept it. Somebody is in a level if entering it is
--- more recent than losing it: for each level a comparison of two running maxima, instead of a loop.
+-- as long as one of the last months, the grace, kept it. Somebody is in a level if the last month
+-- that entered or lost it entered it: for each level a running maximum, instead of a loop.
+--
+-- Nearly everything stays as it is from month to month, so all that need not be looked at month by
+-- month is kept as spells of equal months.
 with
 
 orders as (
@@ -12,73 +15,121 @@ orders as (
 
 ),
 
-months_of_customers as (
+-- Months are counted from the first one; only a month that is over is decided.
+span as (
 
     select
-        customer_id,
-        {{ month_of('ordered_date') }} as month,
-        sum(net_amount) as net_spend
+        {{ month_of('min(ordered_date)') }} as first_month,
+        {{ months_between('min(ordered_date)', add_days(as_of(), 1)) }} as month_count
 
     from orders
 
-    group by customer_id, {{ month_of('ordered_date') }}
+),
+
+months_of_customers as (
+
+    select
+        orders.customer_id,
+        {{ months_between('span.first_month', 'orders.ordered_date') }} + 1 as month_number,
+        sum(orders.net_amount) as net_spend
+
+    from orders
+
+    cross join span
+
+    group by 1, 2
 
 ),
 
-first_months as (
+-- What was spent counts from its month on, and for so many months.
+spend_changes as (
 
     select
         customer_id,
-        min(month) as first_month
-
+        month_number,
+        net_spend
     from months_of_customers
 
-    group by customer_id
+    union all
+
+    select
+        customer_id,
+        month_number + {{ var('vip_spend_months') }} as month_number,
+        -net_spend as net_spend
+    from months_of_customers
 
 ),
 
--- Only a month that is over is decided.
-months as (
+decided_changes as (
 
-    {{ months_from_to(
-        '(select min(first_month) from first_months)',
-        add_months(month_of(add_days(as_of(), 1)), -1)
-    ) }}
+    select
+        spend_changes.customer_id,
+        spend_changes.month_number,
+        sum(spend_changes.net_spend) as net_spend
+
+    from spend_changes
+
+    inner join span
+        on spend_changes.month_number <= span.month_count
+
+    group by 1, 2
 
 ),
 
 spends as (
 
     select
-        first_months.customer_id,
-        months.month,
-        sum(coalesce(months_of_customers.net_spend, 0)) over (
-            partition by first_months.customer_id
-            order by months.month
-            rows between {{ var('vip_spend_months') - 1 }} preceding and current row
-        ) as net_spend
+        decided_changes.customer_id,
+        decided_changes.month_number,
+        coalesce(lead(decided_changes.month_number) over by_month, span.month_count + 1)
+            as next_number,
+        cast(sum(decided_changes.net_spend) over by_month as decimal(18, 4)) as net_spend
 
-    from first_months
+    from decided_changes
 
-    inner join months
-        on first_months.first_month <= months.month
+    cross join span
 
-    left join months_of_customers
-        on
-            first_months.customer_id = months_of_customers.customer_id
-            and months.month = months_of_customers.month
+    window by_month as (
+        partition by decided_changes.customer_id
+        order by decided_changes.month_number
+        rows between unbounded preceding and current row
+    )
+
+),
+
+spends_of_months as (
+
+    select
+        customer_id,
+        cast(
+            {{ each_element(numbers_between('month_number', 'next_number')) }} as smallint
+        ) as month_number,
+        net_spend
+
+    from spends
 
 ),
 
 bars_of_months as (
 
     select
-        month,
+        month_number,
         {{ tier_bars('net_spend') }} as bars
 
-    from spends
+    from spends_of_months
 
-    group by month
+    group by 1
+
+),
+
+bar_columns_of_months as (
+
+    select
+        month_number,
+        {{ bar_columns('bars', 'entered_bar') }},
+        {{ bar_columns('bars', 'kept_bar', var('loyalty_stay_share')) }}
+
+    from bars_of_months
 
 ),
 
@@ -86,16 +137,14 @@ levels as (
 
     select
         spends.customer_id,
-        spends.month,
-        bars_of_months.bars,
-        {{ tier_level('spends.net_spend', 'bars_of_months.bars') }} as entered_level,
-        {{ tier_level('spends.net_spend', 'bars_of_months.bars', var('loyalty_stay_share')) }}
-            as kept_level
+        spends.month_number,
+        {{ bars_below('spends.net_spend', 'bars.entered_bar') }} as entered_level,
+        {{ bars_below('spends.net_spend', 'bars.kept_bar') }} as kept_level
 
-    from spends
+    from spends_of_months as spends
 
-    inner join bars_of_months
-        on spends.month = bars_of_months.month
+    inner join bar_columns_of_months as bars
+        on spends.month_number = bars.month_number
 
 ),
 
@@ -110,17 +159,47 @@ members as (
 with_grace as (
 
     select
-        levels.*,
-        max(levels.kept_level) over (
-            partition by levels.customer_id
-            order by levels.month
+        customer_id,
+        month_number,
+        entered_level,
+        kept_level,
+        max(kept_level) over (
+            partition by customer_id
+            order by month_number
             rows between {{ var('loyalty_grace_months') }} preceding and current row
         ) as spared_level
 
     from levels
 
-    inner join members
-        on levels.customer_id = members.customer_id
+    where customer_id in (select members.customer_id from members)
+
+),
+
+months_before as (
+
+    select
+        *,
+        lag({{ levels_of_a_month() }}) over (
+            partition by customer_id order by month_number
+        ) as levels_before
+
+    from with_grace
+
+),
+
+spells as (
+
+    select
+        customer_id,
+        month_number,
+        entered_level,
+        kept_level,
+        spared_level,
+        lead(month_number) over (partition by customer_id order by month_number) as next_number
+
+    from months_before
+
+    where {{ levels_of_a_month() }} is distinct from levels_before
 
 ),
 
@@ -128,16 +207,14 @@ decided as (
 
     select
         customer_id,
-        month,
-        bars,
-        kept_level,
+        month_number,
         {{ level_held('so_far') }} as level
 
-    from with_grace
+    from spells
 
     window so_far as (
         partition by customer_id
-        order by month
+        order by month_number
         rows between unbounded preceding and current row
     )
 
@@ -147,24 +224,9 @@ changes as (
 
     select
         *,
-        level != coalesce(lag(level) over (partition by customer_id order by month), -1)
-            as is_change
+        lag(level) over (partition by customer_id order by month_number) as level_before
 
     from decided
-
-),
-
-numbered as (
-
-    select
-        *,
-        sum(cast(is_change as integer)) over (
-            partition by customer_id
-            order by month
-            rows between unbounded preceding and current row
-        ) as period_number
-
-    from changes
 
 ),
 
@@ -172,30 +234,66 @@ periods as (
 
     select
         customer_id,
-        period_number,
-        min(level) as level,
-        {{ add_months('min(month)', 1) }} as valid_from,
-        max(case when kept_level >= level then month end) as last_kept_month,
-        arg_max(bars, month) as bars
+        level,
+        month_number,
+        lead(month_number) over (partition by customer_id order by month_number) as next_number
 
-    from numbered
+    from changes
 
-    group by customer_id, period_number
+    where level is distinct from level_before
+
+),
+
+-- What is held may have been kept last by a month in which more was held.
+last_kept as (
+
+    select
+        periods.customer_id,
+        periods.month_number,
+        max(
+            least(
+                coalesce(periods.next_number, span.month_count + 1),
+                coalesce(spells.next_number, span.month_count + 1)
+            ) - 1
+        ) as month_number_kept
+
+    from periods
+
+    cross join span
+
+    inner join spells
+        on
+            periods.customer_id = spells.customer_id
+            and periods.level <= spells.kept_level
+            and spells.month_number < coalesce(periods.next_number, span.month_count + 1)
+
+    group by 1, 2
 
 ),
 
 final as (
 
     select
-        customer_id,
-        {{ tier_of_level('level') }} as tier,
-        level,
-        valid_from,
-        lead(valid_from) over (partition by customer_id order by period_number) as valid_to,
-        last_kept_month,
-        bars
+        periods.customer_id,
+        {{ tier_of_level('periods.level') }} as tier,
+        periods.level,
+        {{ add_months('span.first_month', 'periods.month_number') }} as valid_from,
+        {{ add_months('span.first_month', 'periods.next_number') }} as valid_to,
+        {{ add_months('span.first_month', 'last_kept.month_number_kept - 1') }}
+            as last_kept_month,
+        bars_of_months.bars
 
     from periods
+
+    cross join span
+
+    inner join last_kept
+        on
+            periods.customer_id = last_kept.customer_id
+            and periods.month_number = last_kept.month_number
+
+    inner join bars_of_months
+        on coalesce(periods.next_number - 1, span.month_count) = bars_of_months.month_number
 
 )
 

@@ -2,43 +2,17 @@
 -- customer's rhythm at the time, seen against the population of today.
 with
 
-order_days as (
-
-    select
-        customer_id,
-        ordered_date,
-        count(*) as order_count
-
-    from {{ ref('fct_orders') }}
-
-    where
-        is_counted
-        and customer_id is not null
-
-    group by customer_id, ordered_date
-
-),
-
 histories as (
 
     select
         customer_id,
         ordered_date,
         order_count,
-        cast(
-            sum({{ '1' if frequency() == 'order_day_count' else 'order_count' }}) over so_far
-            as bigint
-        ) as frequency,
-        min(ordered_date) over so_far as first_order_date,
-        lead(ordered_date) over (partition by customer_id order by ordered_date) as next_order_date
+        {{ 'day_number' if frequency() == 'order_day_count' else 'order_number' }} as frequency,
+        first_order_date,
+        next_order_date
 
-    from order_days
-
-    window so_far as (
-        partition by customer_id
-        order by ordered_date
-        rows between unbounded preceding and current row
-    )
+    from {{ ref('int_customer_days') }}
 
 ),
 

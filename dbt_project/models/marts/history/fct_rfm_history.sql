@@ -157,9 +157,9 @@ changes as (
     select
         customer_id,
         month_number,
-        sum(net_amount) as net_amount,
-        sum(monetary) as monetary,
-        sum(order_count) as order_count,
+        cast(sum(net_amount) as decimal(18, 4)) as net_amount,
+        cast(sum(monetary) as decimal(18, 4)) as monetary,
+        cast(sum(order_count) as integer) as order_count,
         max(last_order_date) as last_order_date,
         sum(passing_order_count) as passing_order_count,
         max(passing_order_date) as passing_order_date
@@ -186,9 +186,10 @@ running as (
         ) as frequency,
         greatest(max(changes.last_order_date) over so_far, changes.passing_order_date)
             as last_order_date,
-        cast(sum(changes.monetary) over before as decimal(18, 4)) as previous_monetary,
+        cast(sum(changes.monetary) over so_far - changes.monetary as decimal(18, 4))
+            as previous_monetary,
         cast(
-            sum(changes.order_count) over before
+            sum(changes.order_count) over so_far - changes.order_count
             + lag(changes.passing_order_count) over by_month
             as bigint
         ) as previous_frequency,

@@ -235,17 +235,21 @@ earned as (
 
 ),
 
+-- What is earned later expires later.
 lots as (
 
     select
-        *,
-        sum(points - reversed_points) over (
+        customer_id,
+        expires_on,
+        sum(sum(points - reversed_points)) over (
             partition by customer_id
-            order by booked_date, entry_id
+            order by expires_on
             rows between unbounded preceding and current row
         ) as earned_to
 
     from earned
+
+    group by customer_id, expires_on
 
 ),
 
@@ -277,11 +281,10 @@ events as (
         expires_on as booked_date,
         0 as event_order,
         0 as redeemed_points,
-        max(earned_to) as expired_to,
+        earned_to as expired_to,
         null as order_id
     from lots
     where expires_on <= {{ as_of() }}
-    group by customer_id, expires_on
 
     union all
 
@@ -312,35 +315,27 @@ events_with_sums as (
 
 ),
 
-places as (
-
-    select
-        *,
-        redeemed_to + greatest(
-            0,
-            max(expired_to - redeemed_to) over (
-                partition by customer_id
-                order by booked_date, event_order, entry_id
-                rows between unbounded preceding and current row
-            )
-        ) as place
-
-    from events_with_sums
-
-),
-
 steps as (
 
     select
         *,
-        place - coalesce(
-            lag(place) over (
-                partition by customer_id order by booked_date, event_order, entry_id
-            ),
-            0
-        ) as used_points
+        redeemed_points
+        + greatest(0, max(expired_to - redeemed_to) over so_far)
+        - greatest(0, max(expired_to - redeemed_to) over before) as used_points
 
-    from places
+    from events_with_sums
+
+    window
+        so_far as (
+            partition by customer_id
+            order by booked_date, event_order, entry_id
+            rows between unbounded preceding and current row
+        ),
+        before as (
+            partition by customer_id
+            order by booked_date, event_order, entry_id
+            rows between unbounded preceding and 1 preceding
+        )
 
 ),
 

@@ -6,9 +6,17 @@ orders as (
 
 ),
 
+-- Only lines of orders of which anything was refunded: of all, the join would hold every line there is.
 lines as (
 
     select * from {{ ref('stg_shop__document_lines') }}
+
+    where
+        order_id in (
+            select orders.order_id
+            from orders
+            where len(orders.refunds) > 0
+        )
 
 ),
 
