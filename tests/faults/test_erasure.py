@@ -402,3 +402,17 @@ def test_case_42_certificates_and_tombstones_name_nobody(trade: Trade):
     for trace in (*TRACES, "shop:1"):
         assert trace.encode() not in kept.lower()
     assert (trade.shop.settings.home / "erasure.salt").stat().st_mode & 0o777 == 0o600
+
+
+def test_case_42_where_a_vendor_cannot_erase_people_are_taken_out_of_our_audiences(
+    trade: Trade, monkeypatch: pytest.MonkeyPatch
+):
+    # Meta as if it had no call for it.
+    monkeypatch.delattr(DESTINATIONS["meta"], "erase")
+
+    [certificate] = trade.erase([Request("by hand", (("email", KEY),))])
+
+    answers = {one.destination: one.answer for one in certificate.destinations}
+    assert answers["meta"] == {"removed_from_audiences": 1}
+    assert len(trade.shop.there("meta")) == len(OTHERS)
+    assert trade.traces() == []
