@@ -153,6 +153,10 @@ class ConnectionDropped(Retry):
     """
 
 
+class NotOffered(Stop):
+    """The vendor has no such call."""
+
+
 class BatchRefused(Stop):
     """The destination refuses a whole batch for something in it; the engine looks for the row."""
 
@@ -234,10 +238,10 @@ class Destination(ABC):
         """Delete these people for good, from everything the account holds; strangers are no error.
 
         The answer's `vendor` counts what happened (`erased`, `not_there`); its rejections name
-        identities, in the place of customer ids, that a person has to see to. Raises `Stop` where
-        the vendor has no call for it.
+        identities, in the place of customer ids, that a person has to see to. Raises `NotOffered`
+        where the vendor has no call for it: people are then removed from each of our audiences.
         """
-        raise Stop(f"{self.name} has no call to erase people: do it there by hand")
+        raise NotOffered(f"{self.name} has no call to erase people")
 
     def held_members(self, audience: RemoteAudience, page: int) -> MemberPage:
         """One page of the identities in an audience; raises where none can be listed."""

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -29,6 +30,7 @@ from include.activation.ledger import ledgers
 from include.activation.reconcile import approach
 from include.connections import Credentials, connection_id
 from include.destinations import Destination, known_destination
+from include.destinations.base import Batch, Member, NotOffered, RemoteAudience
 from include.erasure.person import People, Request, find_people, open_requests
 from include.erasure.places import Places
 from include.erasure.tombstones import (
@@ -218,8 +220,34 @@ class _Erasure:
         self.report(f"{name} ...")
         credentials = self.credentials(connection_id(name))
         destination, caller = approach(self.settings, name, credentials, self.patience)
-        answer, _ = caller.call(lambda: destination.erase(identities))
-        return AtDestination(name, destination.account, len(identities), dict(answer.vendor))
+        try:
+            answer, _ = caller.call(lambda: destination.erase(identities))
+            told = dict(answer.vendor)
+        except NotOffered:
+            told = {"removed_from_audiences": self._remove(destination, identities)}
+        return AtDestination(name, destination.account, len(identities), told)
+
+    def _remove(self, destination: Destination, identities: Sequence[str]) -> int:
+        """Take people out of each audience of ours, where they cannot be erased in one call."""
+        members = [Member("", identity) for identity in identities]
+        size = destination.batch_size
+        audiences = 0
+        for ledger in ledgers(self.store):
+            target = ledger.recall(ledger.target)
+            if ledger.destination != destination.name or not target:
+                continue
+            _, caller = approach(
+                self.settings,
+                destination.name,
+                self.credentials(connection_id(destination.name)),
+                self.patience,
+            )
+            remote = RemoteAudience(target["audience_id"], ledger.audience)
+            for number, start in enumerate(range(0, len(members), size), start=1):
+                batch = Batch(number, members[start : start + size])
+                caller.call(partial(destination.remove, remote, batch))
+            audiences += 1
+        return audiences
 
     def _certificate(
         self,

@@ -41,13 +41,15 @@ def test_an_order_keeps_its_figures_and_the_next_build_looks_at_it_again(setting
 
 
 def test_models_lose_the_person_at_once_and_their_own_figures_stay(settings):
-    held(settings, "create schema marts")
-    held(settings, "create table marts.orders as select order_id, customer_id from raw.order_lines")
-    held(
-        settings,
-        "create table marts.referrals as select 'shop:ben' as advocate_customer_id, "
-        "'shop:ann' as referred_customer_id",
-    )
+    with visit(settings) as warehouse:
+        warehouse.connection.execute(
+            """
+            create schema marts;
+            create table marts.orders as select order_id, customer_id from raw.order_lines;
+            create table marts.referrals as
+            select 'shop:ben' as advocate_customer_id, 'shop:ann' as referred_customer_id;
+            """
+        )
     purge_warehouse(settings, ANN_ERASED, "1")
     assert held(settings, "select * from marts.orders order by 1") == [
         ("shop:1", None),
