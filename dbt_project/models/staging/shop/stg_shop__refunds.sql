@@ -6,7 +6,7 @@ orders as (
 
 ),
 
--- Only lines of orders of which anything was refunded: of all, the join would hold every line there is.
+-- Only of orders with a refund: a join of all lines would hold every line there is.
 lines as (
 
     select * from {{ ref('stg_shop__document_lines') }}
