@@ -9,15 +9,14 @@ where codes are redeemed, promo codes go too.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from airflow.sdk import CronTriggerTimetable, dag, task
+from airflow.sdk import dag, task
 
 from regulars_airflow.defaults import DEFAULT_ARGS
+from regulars_airflow.schedules import cron
 
 
 @dag(
-    schedule=CronTriggerTimetable("0 5 * * *", timezone="UTC", run_immediately=timedelta(0)),
+    schedule=cron("0 5 * * *"),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,

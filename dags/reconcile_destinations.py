@@ -11,10 +11,11 @@ sent here. A state that was lost or restored from a backup is reported and left 
 
 from __future__ import annotations
 
-from airflow.sdk import CronTriggerTimetable, dag, task
+from airflow.sdk import dag, task
 
 from include.activation.audiences import load_audiences
 from regulars_airflow.defaults import DEFAULT_ARGS
+from regulars_airflow.schedules import cron
 
 DESTINATIONS = sorted(
     {target.to for each in load_audiences().values() for target in each.destinations}
@@ -22,7 +23,7 @@ DESTINATIONS = sorted(
 
 
 @dag(
-    schedule=CronTriggerTimetable("17 4 * * 0", timezone="UTC"),
+    schedule=cron("17 4 * * 0"),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,

@@ -53,13 +53,13 @@ AUDIENCE = "{{ audience(dag_run, params) }}"
 def sync_audiences():
     @task_group
     def sync_to(destination: str):
-        @task(pool=destination)
+        @task(pool=destination, multiple_outputs=False)
         def plan(audience: str) -> dict:
             from regulars_airflow import syncing
 
             return syncing.plan(audience, destination)
 
-        @task(pool=destination)
+        @task(pool=destination, multiple_outputs=False)
         def send(plan: dict) -> dict:
             from regulars_airflow import syncing
 

@@ -9,15 +9,14 @@ Skipped unless the connection `mailchimp_default` says which (`journeys`), for e
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from airflow.sdk import CronTriggerTimetable, dag, task
+from airflow.sdk import dag, task
 
 from regulars_airflow.defaults import DEFAULT_ARGS
+from regulars_airflow.schedules import cron
 
 
 @dag(
-    schedule=CronTriggerTimetable("15 * * * *", timezone="UTC", run_immediately=timedelta(0)),
+    schedule=cron("15 * * * *"),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,

@@ -86,7 +86,7 @@ class Store:
         if not self.is_local:
             return self._create_remotely(path, content)
         target = Path(self.locate(path))
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(target.parent)
         descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".writing-")
         try:
             with os.fdopen(descriptor, "wb") as file:

@@ -21,7 +21,7 @@ from pathlib import Path
 from include.connections import Credentials
 from include.destinations.base import Destination
 from include.errors import Retry
-from include.store import PRIVATE
+from include.store import PRIVATE, make_private_folder
 
 LOOK_AGAIN_SECONDS = 0.01
 # No vendor answers a call after so long: who still holds its connection then has been stopped.
@@ -45,7 +45,7 @@ class Turns:
     ) -> None:
         secret = f"{destination.name} {credentials.login} {credentials.password}"
         self._folder = home / "turns" / f"{destination.name}-{sha256(secret.encode()).hexdigest()}"
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._folder)
         self._connections = destination.connections
         rate = destination.calls_per_second
         self._interval = 1 / rate if rate else 0.0

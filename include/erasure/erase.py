@@ -43,7 +43,7 @@ from include.erasure.tombstones import (
 from include.erasure.warehouse import compact, is_purged, purge_warehouse
 from include.errors import RegularsError, Retry
 from include.settings import Settings
-from include.store import Store
+from include.store import Store, make_private_folder
 from include.warehouse import Warehouse, visit
 
 FOLDER = "erasure"
@@ -333,7 +333,7 @@ def _read(store: Store, path: str) -> Certificate:
 
 @contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
-    settings.home.mkdir(parents=True, exist_ok=True)
+    make_private_folder(settings.home)
     with (settings.home / "erasure.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -24,7 +24,7 @@ import pyarrow as pa
 from include.connections import has_connection, read_connection
 from include.errors import BadInput
 from include.settings import Settings
-from include.store import PRIVATE, Store
+from include.store import PRIVATE, Store, make_private_folder
 from include.warehouse import Warehouse
 
 Kind = Literal["platform_id", "email", "phone", "identity"]
@@ -135,7 +135,7 @@ def _salt(settings: Settings, *, is_new: bool) -> bytes:
         return hashlib.sha256(given).digest()
     path = settings.home / SALT
     if is_new and not path.exists():
-        settings.home.mkdir(parents=True, exist_ok=True)
+        make_private_folder(settings.home)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_hex(SALT_BYTES))

@@ -12,14 +12,18 @@ from regulars_airflow.assets import WEBHOOKS
 NEVER = "none"
 
 
-def ingest_schedule() -> AssetOrTimeSchedule | list[Asset]:
-    """The settings' cron times, in UTC, and whenever somebody has called.
+def cron(expression: str) -> CronTriggerTimetable:
+    """Cron times in UTC, of which a new DAG waits for the next.
 
-    A new DAG waits for the next of them. Left to itself (`False` included) Airflow would run it at
-    once if the last one is not long ago, beside a run that somebody has just asked for.
+    Left to itself (`False` included) Airflow would run it at once if the last one is not long ago,
+    beside a run that somebody has just asked for.
     """
+    return CronTriggerTimetable(expression, timezone="UTC", run_immediately=timedelta(0))
+
+
+def ingest_schedule() -> AssetOrTimeSchedule | list[Asset]:
+    """The settings' cron times, and whenever somebody has called."""
     expression = load_settings().ingest_schedule
     if expression == NEVER:
         return [WEBHOOKS]
-    times = CronTriggerTimetable(expression, timezone="UTC", run_immediately=timedelta(0))
-    return AssetOrTimeSchedule(timetable=times, assets=[WEBHOOKS])
+    return AssetOrTimeSchedule(timetable=cron(expression), assets=[WEBHOOKS])
