@@ -8,6 +8,7 @@ UV := $(BIN)/uv
 INSTALLED := $(VENV)/.installed
 MARIADB := /usr/sbin/mariadbd
 MANIFEST := dbt_project/target/manifest.json
+DATABASE := $(VENV)/airflow.db
 MODELS := $(shell find dbt_project -path dbt_project/target -prune -o -type f -print)
 
 .PHONY: help install manifest docs demo up down test lint audit sbom bench lock clean
@@ -33,13 +34,20 @@ $(MANIFEST): $(MODELS) | $(INSTALLED)
 	@$(BIN)/regulars dbt --quiet parse --target-path target
 	@test -s $@ && touch $@
 
+$(DATABASE): $(INSTALLED)
+	@mkdir -p $(VENV)/airflow && rm -f $(VENV)/airflow/airflow.db
+	@AIRFLOW_HOME=$(abspath $(VENV)/airflow) \
+		AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=sqlite:///$(abspath $(VENV))/airflow/airflow.db \
+		$(BIN)/airflow db migrate >$(VENV)/airflow/migrate.log 2>&1 || { cat $(VENV)/airflow/migrate.log; exit 1; }
+	@mv $(VENV)/airflow/airflow.db $@
+
 docs: $(INSTALLED) ## one page that describes every model; says where it is
 	@$(BIN)/regulars docs
 
-demo: $(MANIFEST) ## real orders through the real Airflow into the sandbox, once, with a summary
+demo: $(MANIFEST) $(DATABASE) ## real orders through the real Airflow into the sandbox, once, with a summary
 	@$(BIN)/regulars local demo
 
-up: $(MANIFEST) ## start Airflow, the sandbox and its page on loopback, and leave them running
+up: $(MANIFEST) $(DATABASE) ## start Airflow, the sandbox and its page on loopback, and leave them running
 	@$(BIN)/regulars local up
 
 down: $(INSTALLED) ## stop what `up` started
@@ -55,7 +63,7 @@ lint: $(INSTALLED) ## ruff, import-linter, mypy, sqlfluff
 $(MARIADB):
 	@./install-debian-packages
 
-test: lint $(MANIFEST) | $(MARIADB) ## everything CI runs
+test: lint $(MANIFEST) $(DATABASE) | $(MARIADB) ## everything CI runs
 	$(BIN)/pytest -n 2 --dist loadfile
 
 audit: sbom ## look what is locked up among the known vulnerabilities (asks the network)

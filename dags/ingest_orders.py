@@ -33,7 +33,11 @@ def ingest_orders():
 
         return [*load_sources(load_settings())]
 
-    @task(pool=WAREHOUSE_POOL, map_index_template="{{ task.op_kwargs['source'] }}")
+    @task(
+        pool=WAREHOUSE_POOL,
+        map_index_template="{{ task.op_kwargs['source'] }}",
+        multiple_outputs=False,
+    )
     def ingest(source: str) -> dict[str, int]:
         from include.landing import ingest
         from include.settings import load_settings

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Collection, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,12 +26,14 @@ from include.local.environment import sandbox_connections, stack_environment
 from include.local.keeper import Order, Service, hold
 from include.local.rest import Airflow
 from include.settings import PROJECT, Settings
-from include.store import make_private_folder
+from include.store import PRIVATE, make_private_folder
 
 DAGS = PROJECT / "dags"
 POOLS = PROJECT / "plugins/pools.json"
 START_SECONDS = 180
 STOP_SECONDS = 30
+EMPTY_DATABASE = Path(sys.prefix) / "airflow.db"
+"""Airflow's tables with nothing in them, made where the project is installed."""
 """Longer than the keeper's own patience with what it stops."""
 
 
@@ -103,12 +107,16 @@ class Stack:
             for variable, connection in sandbox_connections(self.address.sandbox).items()
             if variable not in real
         }
+        self._airflow_home = Path(self.environment["AIRFLOW_HOME"])
+        # Which release of Airflow its database is of.
+        self._made_by = self._airflow_home / "made_by"
         self.keeper: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Stack:
         try:
             self._start()
             self._wait_until_it_answers()
+            self._made_by.write_text(version("apache-airflow"))
         except BaseException:
             self._stop()
             raise
@@ -154,10 +162,7 @@ class Stack:
             *("--database", str(self.settings.home.absolute() / "sandbox.sqlite")),
         ]
         return Order(
-            preparations=[
-                *self.preparations,
-                Service(name="migrate", command=[airflow, "db", "migrate"]),
-            ],
+            preparations=[*self.preparations, *self._migration()],
             services=[
                 Service(name="api-server", command=[airflow, "api-server"]),
                 Service(name="dag-processor", command=[airflow, "dag-processor"]),
@@ -171,6 +176,21 @@ class Stack:
             notice=self.address.model_dump(mode="json"),
             ends_with_its_starter=not self.stays,
         )
+
+    def _migration(self) -> list[Service]:
+        """What brings Airflow's tables up to date; nothing where this release has made them."""
+        database = self._airflow_home / "airflow.db"
+        if not database.exists() and EMPTY_DATABASE.exists():
+            make_private_folder(self._airflow_home)
+            arriving = database.with_suffix(".arriving")
+            shutil.copyfile(EMPTY_DATABASE, arriving)
+            arriving.chmod(PRIVATE)
+            self._made_by.write_text(version("apache-airflow"))
+            arriving.replace(database)
+        if self._made_by.exists() and self._made_by.read_text() == version("apache-airflow"):
+            return []
+        airflow = str(Path(sys.executable).with_name("airflow"))
+        return [Service(name="migrate", command=[airflow, "db", "migrate"])]
 
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + START_SECONDS

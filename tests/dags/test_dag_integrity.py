@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import CronTriggerTimetable
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.utils.types import DagRunType
 
@@ -125,3 +127,18 @@ def test_an_address_is_no_parameter_of_an_erasure(dagbag):
         with pytest.raises(ParamValidationError):
             requests.resolve([address])
     assert set(dagbag.dags["erase_customers"].allowed_run_types) == {DagRunType.MANUAL}
+
+
+def test_a_task_hands_over_one_value_and_not_one_for_each_entry(dagbag):
+    tasks = [task for dag in dagbag.dags.values() for task in dag.tasks]
+    assert not [task.task_id for task in tasks if getattr(task, "multiple_outputs", False)]
+
+
+def test_no_dag_begins_by_itself_because_it_is_new(dagbag):
+    timed = [
+        dag.timetable
+        for dag in dagbag.dags.values()
+        if isinstance(dag.timetable, CronTriggerTimetable)
+    ]
+    assert timed
+    assert {timetable.run_immediately for timetable in timed} == {timedelta(0)}

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 from pathlib import Path
 
 import pytest
 
+from include.local import stack
 from include.local.demo import demo_settings
 from include.local.environment import stack_environment
 from include.local.keeper import hold
-from include.local.stack import Address, free_port, lock_path, running, stop
+from include.local.stack import Address, Stack, free_port, lock_path, running, stop
 from include.settings import Settings, load_settings
 
 
@@ -60,3 +62,35 @@ def test_the_demo_touches_none_of_the_callers_data(tmp_path: Path):
         home / "warehouse.duckdb",
     )
     assert demo.sources != own.sources
+
+
+def test_airflows_tables_are_copied_once_and_migrated_after_another_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    empty = tmp_path / "empty.db"
+    with sqlite3.connect(empty) as tables:
+        tables.execute("create table dag (dag_id text)")
+    monkeypatch.setattr(stack, "EMPTY_DATABASE", empty)
+    settings = Settings(home=tmp_path / "home")
+    home = tmp_path / "home/airflow"
+
+    def prepares() -> list[str]:
+        return [service.name for service in Stack(settings)._order().preparations]
+
+    assert prepares() == []
+    assert (home / "airflow.db").read_bytes() == empty.read_bytes()
+    with sqlite3.connect(home / "airflow.db") as tables:
+        tables.execute("insert into dag values ('ingest_orders')")
+    assert prepares() == []
+    with sqlite3.connect(home / "airflow.db") as tables:
+        assert tables.execute("select dag_id from dag").fetchall() == [("ingest_orders",)]
+    (home / "made_by").write_text("3.0.0")
+    assert prepares() == ["migrate"]
+
+
+def test_without_tables_to_copy_airflow_makes_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(stack, "EMPTY_DATABASE", tmp_path / "nowhere.db")
+    order = Stack(Settings(home=tmp_path))._order()
+    assert [service.name for service in order.preparations] == ["migrate"]
