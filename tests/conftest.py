@@ -1,10 +1,13 @@
-"""Airflow, where a test imports it, keeps its files in a folder of this test session."""
+"""Airflow, where a test imports it, keeps its files in a folder of this session; umasks end."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import pytest
 
 PROJECT = Path(__file__).parents[1]
 AIRFLOW = TemporaryDirectory(prefix="regulars-airflow-")
@@ -16,3 +19,12 @@ os.environ |= {
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "DO_NOT_TRACK": "1",
 }
+
+
+@pytest.fixture(autouse=True)
+def _umask_as_before() -> Iterator[None]:
+    """A process of ours keeps its files private from its start on; here it lives on as another."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)

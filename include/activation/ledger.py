@@ -135,10 +135,12 @@ class Ledger:
         if not self.store.exists(self.state):
             return None
         with self.store.filesystem.open(self.store.locate(self.state), "rb") as file:
-            file.seek(-FOOTER_LENGTH_BYTES, os.SEEK_END)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - FOOTER_LENGTH_BYTES))
             length = int.from_bytes(file.read(4), "little") + FOOTER_LENGTH_BYTES
-            file.seek(-length, os.SEEK_END)
-            return hashlib.sha256(file.read(length)).hexdigest()
+            # A damaged file may say anything.
+            file.seek(max(0, size - length))
+            return hashlib.sha256(file.read()).hexdigest()
 
     def is_state_known(self) -> bool:
         """Whether the state is the one that the last plan left."""

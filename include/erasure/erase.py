@@ -236,7 +236,7 @@ class _Erasure:
             target = ledger.recall(ledger.target)
             if ledger.destination != destination.name or not target:
                 continue
-            _, caller = approach(
+            opened, caller = approach(
                 self.settings,
                 destination.name,
                 self.credentials(connection_id(destination.name)),
@@ -245,7 +245,7 @@ class _Erasure:
             remote = RemoteAudience(target["audience_id"], ledger.audience)
             for number, start in enumerate(range(0, len(members), size), start=1):
                 batch = Batch(number, members[start : start + size])
-                caller.call(partial(destination.remove, remote, batch))
+                caller.call(partial(opened.remove, remote, batch))
             audiences += 1
         return audiences
 

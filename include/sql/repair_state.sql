@@ -50,7 +50,7 @@ where
         or not coalesce(statuses.is_reachable, true)
     )
 
-union all
+union all by name
 
 select
     customer_id,

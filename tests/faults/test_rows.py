@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from include.activation import sizes
 from include.activation import sync as activation
+from include.activation.ledger import Ledger
 from include.activation.plan import MOST_TRIES
 from include.activation.rejects import rejects
 from include.cli import app
@@ -143,6 +144,10 @@ def test_case_29_a_state_of_an_earlier_release_is_read_and_brought_up_to_date(ca
     without = f"* exclude ({', '.join(new)})"
     duckdb.read_parquet(str(path)).project(without).write_parquet(str(older))
     older.replace(path)
+    # It knew its state by no fingerprint either.
+    ledger = Ledger(case.shop.store, case.destination, AUDIENCE)
+    note = ledger.path(ledger.last_finished(), "finished.json")
+    ledger.record(note, {"finished_at": ledger.recall(note)["finished_at"]})
 
     case.publish(range(2, 7))
     assert (case.sync().adds, len(rejects(case.shop.settings))) == (3, 0)
