@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Collection, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +32,14 @@ from include.store import PRIVATE, make_private_folder
 DAGS = PROJECT / "dags"
 POOLS = PROJECT / "plugins/pools.json"
 START_SECONDS = 180
+# What Airflow makes up where it finds none; its processes start at once, and must agree.
+KEYS = """[core]
+fernet_key = {}
+[api]
+secret_key = {}
+[api_auth]
+jwt_secret = {}
+"""
 STOP_SECONDS = 30
 EMPTY_DATABASE = Path(sys.prefix) / "airflow.db"
 """Airflow's tables with nothing in them, made where the project is installed."""
@@ -185,6 +194,10 @@ class Stack:
             arriving = database.with_suffix(".arriving")
             shutil.copyfile(EMPTY_DATABASE, arriving)
             arriving.chmod(PRIVATE)
+            keys = [urlsafe_b64encode(os.urandom(32)).decode() for _ in range(3)]
+            configuration = self._airflow_home / "airflow.cfg"
+            configuration.touch(PRIVATE)
+            configuration.write_text(KEYS.format(*keys))
             self._made_by.write_text(version("apache-airflow"))
             arriving.replace(database)
         if self._made_by.exists() and self._made_by.read_text() == version("apache-airflow"):

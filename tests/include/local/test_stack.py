@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import socket
 import sqlite3
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from include.local import stack
 from include.local.demo import demo_settings
@@ -79,6 +81,10 @@ def test_airflows_tables_are_copied_once_and_migrated_after_another_release(
 
     assert prepares() == []
     assert (home / "airflow.db").read_bytes() == empty.read_bytes()
+    keys = ConfigParser()
+    keys.read(home / "airflow.cfg")
+    assert len({*keys["core"].values(), *keys["api"].values(), *keys["api_auth"].values()}) == 3
+    Fernet(keys["core"]["fernet_key"])
     with sqlite3.connect(home / "airflow.db") as tables:
         tables.execute("insert into dag values ('ingest_orders')")
     assert prepares() == []
