@@ -125,7 +125,7 @@ class Stack:
         try:
             self._start()
             self._wait_until_it_answers()
-            self._made_by.write_text(version("apache-airflow"))
+            _write_private(self._made_by, version("apache-airflow"))
         except BaseException:
             self._stop()
             raise
@@ -195,10 +195,8 @@ class Stack:
             shutil.copyfile(EMPTY_DATABASE, arriving)
             arriving.chmod(PRIVATE)
             keys = [urlsafe_b64encode(os.urandom(32)).decode() for _ in range(3)]
-            configuration = self._airflow_home / "airflow.cfg"
-            configuration.touch(PRIVATE)
-            configuration.write_text(KEYS.format(*keys))
-            self._made_by.write_text(version("apache-airflow"))
+            _write_private(self._airflow_home / "airflow.cfg", KEYS.format(*keys))
+            _write_private(self._made_by, version("apache-airflow"))
             arriving.replace(database)
         if self._made_by.exists() and self._made_by.read_text() == version("apache-airflow"):
             return []
@@ -228,6 +226,11 @@ class Stack:
         self.keeper.stdin.close()
         self.keeper.terminate()
         self.keeper.wait()
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.touch(PRIVATE)
+    path.write_text(text)
 
 
 def stop(settings: Settings) -> bool:
