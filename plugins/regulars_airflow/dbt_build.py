@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import date
 from typing import Any
 
-from airflow.sdk import BaseHook, BaseOperator
+from airflow.sdk import BaseHook, BaseOperator, TriggerRule
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.sdk.execution_time.xcom import XCom
@@ -24,6 +24,7 @@ from airflow.triggers.base import (
     BaseTrigger,
     StartTriggerArgs,
     TaskFailedEvent,
+    TaskSkippedEvent,
     TaskSuccessEvent,
     TriggerEvent,
 )
@@ -38,7 +39,8 @@ STATES = "states"
 STARTED = {"running", "success", "failed"}
 ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 # Airflow reads the DAG's file anew for the models that have ended: once for those ending together.
-POLL_SECONDS = 5.0
+POLL_SECONDS = 10.0
+TELL_SECONDS = 2.0
 
 
 class DbtBuild(BaseOperator):
@@ -58,16 +60,23 @@ class DbtBuild(BaseOperator):
         from include.build import build
 
         states: dict[str, str] = {}
+        told_at = 0.0
         # dbt builds several models at once; the connection to Airflow takes one message at a time.
         one_at_a_time = threading.Lock()
 
         def tell(model: str, state: str) -> None:
+            nonlocal told_at
             with one_at_a_time:
                 states[model] = state
-                context["ti"].xcom_push(STATES, states)
+                if time.monotonic() - told_at >= TELL_SECONDS:
+                    context["ti"].xcom_push(STATES, states)
+                    told_at = time.monotonic()
 
         hand_over(SECRET_CONNECTION)
-        build(load_settings(), date.fromisoformat(self.day), tell)
+        try:
+            build(load_settings(), date.fromisoformat(self.day), tell)
+        finally:
+            context["ti"].xcom_push(STATES, states)
 
 
 def hand_over(connection: str) -> None:
@@ -81,12 +90,16 @@ def hand_over(connection: str) -> None:
 
 
 class DbtModel(BaseOperator):
-    """One model of a build: succeeds or fails as the model does, and runs nothing itself."""
+    """One model of a build: ends as the model does, and runs nothing itself.
+
+    It begins with the run, not after the models that its own is made of: dbt waits for those, and
+    Airflow has all models to begin in one step, in place of one step for each model of a chain.
+    """
 
     start_from_trigger = True
 
     def __init__(self, *, unique_id: str, build_task_id: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(trigger_rule=TriggerRule.ALWAYS, **kwargs)
         self.unique_id = unique_id
         self.build_task_id = build_task_id
         self.start_trigger_args = StartTriggerArgs(
@@ -123,7 +136,12 @@ class ModelTrigger(BaseTrigger):
                 break
             await asyncio.sleep(POLL_SECONDS - time.monotonic() % POLL_SECONDS)
         self.log.info("%s: %s; the build: %s", self.unique_id, state or "not built", build_state)
-        yield TaskSuccessEvent() if state == "success" else TaskFailedEvent()
+        if state == "success":
+            yield TaskSuccessEvent()
+        elif state == "error" or build_state == "success":
+            yield TaskFailedEvent()
+        else:
+            yield TaskSkippedEvent()
 
 
 class _Looks:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.sdk.execution_time.xcom import XCom
-from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent, TriggerEvent
+from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from regulars_airflow import dbt_build
 from regulars_airflow.dbt_build import DbtModel, ModelTrigger
@@ -69,14 +69,18 @@ def test_a_model_ends_as_it_does_while_the_build_goes_on(watch):
     for state, event in {
         "success": TaskSuccessEvent,
         "error": TaskFailedEvent,
-        "skipped": TaskFailedEvent,
+        "skipped": TaskSkippedEvent,
     }.items():
         assert type(watch(*waiting, ("running", {"model.regulars.m": state}))) is event, state
 
 
-@pytest.mark.parametrize("end", ["failed", "upstream_failed", "success", "skipped"])
-def test_a_build_that_ended_without_a_model_fails_its_task(watch, end):
-    assert type(watch(("running", {}), (end, {}))) is TaskFailedEvent
+@pytest.mark.parametrize("end", ["failed", "upstream_failed", "skipped"])
+def test_only_the_model_that_failed_is_red_when_a_build_fails(watch, end):
+    assert type(watch(("running", {}), (end, {}))) is TaskSkippedEvent
+
+
+def test_a_build_that_knows_nothing_of_a_model_fails_its_task(watch):
+    assert type(watch(("running", {}), ("success", {}))) is TaskFailedEvent
 
 
 def test_what_a_first_try_said_is_not_believed_before_the_second_has_begun(watch):
