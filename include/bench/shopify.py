@@ -22,8 +22,7 @@ from include.settings import load_settings
 from include.sources import polls
 from include.sources.base import Page
 from include.sources.shopify import Shopify
-from include.sources.shopify_bulk import BulkParts
-from include.sources.shopify_rows import BULK_SUFFIX
+from include.sources.shopify_bulk import RECORDS_SUFFIX, BulkParts
 
 PARTS = "part-*.jsonl.gz"
 MEMORY_LIMIT = "1GB"
@@ -123,7 +122,7 @@ class BulkFile(Shopify):
         with ExitStack() as opened:
             parts = [] if cursor else _parts(self.place.file.parent)
             files = [opened.enter_context(part.open("rb")) for part in parts]
-            contents = [(BULK_SUFFIX, file) for file in files]
+            contents = [(RECORDS_SUFFIX, file) for file in files]
             yield from polls.pages(contents, lambda: {"done": True})
 
 
@@ -141,7 +140,7 @@ def _write(folder: Path, orders: int) -> None:
     (folder / "sources.yml").write_text(
         "sources: [{name: shop, type: shopify_bulk_file, grain: order, time_zone: Europe/Berlin}]"
     )
-    kept = BulkParts()
+    kept = BulkParts("lineItems")
     with duckdb.connect() as connection:
         lines = connection.execute(LINES, {"orders": orders}).to_arrow_reader(100_000)
         for block in lines:

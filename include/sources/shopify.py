@@ -47,7 +47,7 @@ from include.sources.shopify_admin import (
     TooDear,
     as_string,
 )
-from include.sources.shopify_rows import BULK_SUFFIX, Kind, PageRows
+from include.sources.shopify_rows import SHAPES, Kind, PageRows
 
 log = logging.getLogger(__name__)
 
@@ -310,9 +310,10 @@ class _Load:
                     refunded.append(record["id"])
 
         query = queries.BULK[self.kind] % {"filter": as_string(search or "")}
-        result = self.admin.in_bulk(query, see)
+        _, connection, _ = SHAPES[self.kind]
+        result = self.admin.in_bulk(query, connection, see)
         self.updates.jump(_written(datetime.fromisoformat(result.started_at)))
-        return [(BULK_SUFFIX, cast(BinaryIO, part)) for part in result.parts], refunded
+        return [(result.suffix, cast(BinaryIO, part)) for part in result.parts], refunded
 
     def _whole(self, ids: list[str]) -> Iterator[polls.Content]:
         """Orders with all that their refunds hold."""

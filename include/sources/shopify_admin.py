@@ -81,12 +81,14 @@ class Reply:
 
 @dataclass(frozen=True)
 class BulkResult:
-    """A finished bulk operation. started_at: whatever changed later may not be in it. parts:
-    its lines, compressed by gzip and read from the start; none if it found nothing.
+    """A finished bulk operation. started_at: whatever changed later may not be in it. parts: what
+    it found, compressed by gzip and read from the start; none if it found nothing. suffix: how the
+    parts are to be read.
     """
 
     started_at: str
     parts: list[IO[bytes]]
+    suffix: str
 
 
 class Admin:
@@ -152,21 +154,26 @@ class Admin:
             after = page["endCursor"]
             first = self.affordable(first, reply.requested_cost, size)
 
-    def in_bulk(self, query: str, see: Callable[[bytes], None]) -> BulkResult:
+    def in_bulk(
+        self, query: str, connection: str | None, see: Callable[[bytes], None]
+    ) -> BulkResult:
         """Run a query as a bulk operation; `see` is shown each line of the result.
 
+        connection: the one that the query asks for inside of a record, such as `lineItems`.
         Raises `BulkFailed` when it failed at Shopify's, `Retry` when other operations are in the
         way or the result was cut.
         """
         started = self._start(query)
         operation = self._finished(started["id"])
+        kept = BulkParts(connection)
         if operation["url"] is None:
-            return BulkResult(started["createdAt"], [])
+            return BulkResult(started["createdAt"], [], kept.suffix)
         # The address is signed: it needs no token, and must not get it.
         url = checked_url(operation["url"], self.connection)
         if is_loopback(httpx.URL(url).host) and not is_loopback(httpx.URL(self.url).host):
             raise Stop("Shopify names an address on this machine for a result")
-        return BulkResult(started["createdAt"], self._download(url, operation["fileSize"], see))
+        parts = self._download(url, operation["fileSize"], kept, see)
+        return BulkResult(started["createdAt"], parts, kept.suffix)
 
     def affordable(self, size: int, cost: float, most: int) -> int:
         """How many objects to ask for next, when so many would have cost that much."""
@@ -258,12 +265,11 @@ class Admin:
         raise Retry("a bulk operation at Shopify takes too long", 3600)
 
     def _download(
-        self, url: str, size: str | None, see: Callable[[bytes], None]
+        self, url: str, size: str | None, parts: BulkParts, see: Callable[[bytes], None]
     ) -> list[IO[bytes]]:
         """The result, compressed, in files of this machine that are gone once they are closed."""
         received, rest = 0, b""
         with ExitStack() as on_failure:
-            parts = BulkParts()
             on_failure.callback(parts.close)
             try:
                 with httpx.stream("GET", url, timeout=TIMEOUT) as response:
@@ -279,9 +285,9 @@ class Admin:
                 raise Retry(f"a bulk result was cut ({type(error).__name__})") from None
             if rest or (size is not None and received != int(size)):
                 raise Retry("a bulk result came cut")
-            kept = parts.finish()
+            finished = parts.finish()
             on_failure.pop_all()
-        return kept
+        return finished
 
 
 def _refusal(response: httpx.Response) -> Exception:

@@ -1,9 +1,11 @@
 """Landed pages of a Shopify shop into canonical rows.
 
-There are two kinds of page. A reply is one JSON object under `data`: a page of `records`, orders
-`found` by their ids, or `deletions`. The result of a bulk operation is JSON Lines, each object on a
-line, what belongs to a connection of another one with that one's id in `__parentId`. Both are
-brought into the second form (view `shopify_page`), which the same statements then read.
+There are three kinds of page. A reply is one JSON object under `data`: a page of `records`, orders
+`found` by their ids, or `deletions`. Of a bulk operation there are records as JSON Lines, each with
+what belongs to it inside, as in a reply; or, where these came apart, each object on its own line,
+with its record's id in `__parentId`. The view `shopify_records` is the same for all of them: a
+record with the list of what belongs to it. One statement then reads it record by record, so that a
+page of any size takes little memory.
 """
 
 from __future__ import annotations
@@ -29,12 +31,12 @@ from duckdb import (
 
 from include.sources.base import BadPage
 from include.sources.documents import MONEY
+from include.sources.shopify_bulk import BULK_SUFFIX, RECORDS_SUFFIX
 
 Kind = Literal["orders", "customers", "products"]
 # A DuckDB type, an object's fields, or the shape of a list's items.
 Shape = str | Mapping[str, "Shape"] | list["Shape"]
 
-BULK_SUFFIX = ".jsonl.gz"
 LARGEST_OBJECT = 256 << 20
 
 _ID: Shape = {"id": "VARCHAR"}
@@ -148,224 +150,105 @@ _DELETION: Shape = {"id": "VARCHAR", "createdAt": "TIMESTAMP", "subjectId": "VAR
 
 # `is_found`: asked for by its id, therefore whole; other records of orders hold their refunds'
 # numbers only. A record deleted meanwhile is found as null.
-_REPLY_OF_PARENTS = """
-create or replace temp view shopify_page as
+_RECORDS_OF_REPLY = """
+create or replace temp view shopify_records as
+select
+    unnest(
+        list_concat(
+            list_filter(data.found, lambda record: record is not null),
+            data.records.nodes
+        ),
+        max_depth := 2
+    ),
+    data.found is not null as is_found
+from shopify_reply
+"""
+_RECORDS_OF_LINES = """
+create or replace temp view shopify_records as
 with
 
-records as (
+children as (
     select
-        unnest(
-            list_concat(
-                list_filter(data.found, lambda record: record is not null),
-                data.records.nodes
-            ),
-            max_depth := 2
-        ),
-        data.found is not null as is_found
-    from shopify_reply
+        __parentId as parent_gid,
+        list({fields}) as nodes
+    from shopify_lines
+    where __parentId is not null
+    group by __parentId
+),
+
+records as (
+    select *
+    from shopify_lines
+    where __parentId is null
 )
 
-select * exclude (children)
-from records
-
-union all by name
-
 select
-    records.id as __parentId,
-    unnest(children.nodes, max_depth := 2)
+    records.* exclude (id, {connection}),
+    coalesce(records.id, error(children.parent_gid || ' __parentId')) as id,
+    {{'nodes': list_concat(records.{connection}.nodes, children.nodes)}} as {connection},
+    false as is_found
 from records
-"""
-_REPLY_OF_RECORDS = """
-create or replace temp view shopify_page as
-select unnest(data.records.nodes, max_depth := 2)
-from shopify_reply
+full join children
+    on records.id = children.parent_gid
 """
 
 ORDERS = """
 with
 
-page as materialized (
-    select * from shopify_page
-),
-
-refunds as (
-    select
-        id as order_gid,
-        unnest(refunds) as refund
-    from page
-    where is_found
-),
-
-refunded_lines as (
-    select
-        order_gid,
-        refund.id as refund_gid,
-        refund.processedAt as refunded_at,
-        unnest(refund.refundLineItems.nodes) as back
-    from refunds
-),
-
-returned as (
-    select
-        back.lineItem.id as line_gid,
-        sum(coalesce(back.quantity, error(order_gid || ' refunds[].refundLineItems.quantity')))
-            as quantity
-    from refunded_lines
-    group by back.lineItem.id
-),
-
-refund_rows as (
-    select
-        order_gid,
-        refund_gid,
-        coalesce(back.lineItem.id, error(order_gid || ' refunds[].refundLineItems.lineItem.id'))
-            as line_gid,
-        'line' as kind,
-        back.quantity,
-        coalesce(
-            back.subtotalSet.shopMoney.amount,
-            error(order_gid || ' refunds[].refundLineItems.subtotalSet')
-        ) as amount,
-        back.totalTaxSet.shopMoney.amount as tax_amount,
-        refunded_at
-    from refunded_lines
-
-    union all
-
-    select
-        order_gid,
-        refund.id,
-        null,
-        'shipping',
-        null,
-        coalesce(
-            shipping.subtotalAmountSet.shopMoney.amount,
-            error(order_gid || ' refunds[].refundShippingLines.subtotalAmountSet')
-        ),
-        shipping.taxAmountSet.shopMoney.amount,
-        refund.processedAt
-    from (
-        select
-            *,
-            unnest(refund.refundShippingLines.nodes) as shipping
-        from refunds
-    )
-
-    union all
-
-    -- An adjustment counts from the shop's side: what was given back beyond the lines is negative.
-    select
-        order_gid,
-        refund.id,
-        null,
-        'adjustment',
-        null,
-        -coalesce(
-            adjustment.amountSet.shopMoney.amount,
-            error(order_gid || ' refunds[].orderAdjustments.amountSet')
-        ),
-        -adjustment.taxAmountSet.shopMoney.amount,
-        refund.processedAt
-    from (
-        select
-            *,
-            unnest(refund.orderAdjustments.nodes) as adjustment
-        from refunds
-    )
-),
-
-refund_lists as (
-    select
-        order_gid,
-        list_sort(list({
-            'refund_id': substr(refund_gid, 22),
-            'line_id': substr(line_gid, 24),
-            'kind': kind,
-            'quantity': quantity::decimal(18, 4),
-            'amount': amount,
-            'tax_amount': tax_amount,
-            'refunded_at': refunded_at
-        })) as refunds
-    from refund_rows
-    group by order_gid
-),
-
 -- Units that an edit took off were never sold; units that came back were.
-ordered as (
+counted as (
     select
-        page.* exclude (quantity),
-        coalesce(page.quantity, error(__parentId || ' lineItems[].quantity')) as quantity,
-        least(
-            page.quantity,
-            coalesce(page.currentQuantity, error(__parentId || ' lineItems[].currentQuantity'))
-            + coalesce(returned.quantity, 0)
-        ) as units,
-        coalesce(
-            originalUnitPriceSet.shopMoney.amount,
-            error(__parentId || ' lineItems[].originalUnitPriceSet')
-        ) as unit_price,
-        coalesce(
-            list_sum(
-                list_transform(
-                    discountAllocations,
-                    lambda part: part.allocatedAmountSet.shopMoney.amount
+        *,
+        case
+            when is_found then list_transform(
+                flatten(list_transform(refunds, lambda refund: refund.refundLineItems.nodes)),
+                lambda back: {
+                    'line_gid': back.lineItem.id,
+                    'quantity': coalesce(
+                        back.quantity, error(id || ' refunds[].refundLineItems.quantity')
+                    )
+                }
+            )
+        end as returned
+    from shopify_records
+),
+
+measured as (
+    select
+        *,
+        list_transform(lineItems.nodes, lambda line: {
+            'line': line,
+            'units': least(
+                coalesce(line.quantity, error(id || ' lineItems[].quantity')),
+                coalesce(line.currentQuantity, error(id || ' lineItems[].currentQuantity'))
+                + coalesce(
+                    list_sum(list_transform(
+                        list_filter(returned, lambda back: back.line_gid = line.id),
+                        lambda back: back.quantity
+                    )),
+                    0
                 )
+            )::bigint,
+            'discount': coalesce(
+                list_sum(list_transform(
+                    line.discountAllocations,
+                    lambda part: part.allocatedAmountSet.shopMoney.amount
+                )),
+                0
             ),
-            0
-        ) as discount,
-        coalesce(
-            list_sum(list_transform(taxLines, lambda part: part.priceSet.shopMoney.amount)), 0
-        ) as tax
-    from page
-    left join returned
-        on page.id = returned.line_gid
-    where __parentId is not null
-),
-
-line_lists as (
-    select
-        __parentId as order_gid,
-        list_sort(list({
-            'line_id': substr(
-                coalesce(id, error(__parentId || ' lineItems[].id')), 24
-            ),
-            'sku': coalesce(nullif(trim(sku), ''), 'variant:' || substr(variant.id, 30)),
-            'product_id': substr(product.id, 23),
-            'product_name': title,
-            'category': null::varchar,
-            'quantity': units::decimal(18, 4),
-            'unit_price': unit_price,
-            'gross_amount': (units * unit_price)::decimal(18, 4),
-            'discount_amount': case
-                when units = quantity then discount::decimal(18, 4)
-                else (
-                    ((discount * 10000)::hugeint * units::hugeint // quantity)::decimal(18, 0)
-                    * 0.0001::decimal(4, 4)
-                )::decimal(18, 4)
-            end,
-            'tax_amount': case
-                when units = quantity then tax::decimal(18, 4)
-                else (
-                    ((tax * 10000)::hugeint * units::hugeint // quantity)::decimal(18, 0)
-                    * 0.0001::decimal(4, 4)
-                )::decimal(18, 4)
-            end
-        }) filter (where units > 0)) as lines
-    from ordered
-    group by __parentId
-),
-
-orders as (
-    select *
-    from page
-    where __parentId is null
+            'tax': coalesce(
+                list_sum(list_transform(
+                    line.taxLines, lambda part: part.priceSet.shopMoney.amount
+                )),
+                0
+            )
+        }) as sold
+    from counted
 )
 
 select
     case
-        when orders.id is null and line_lists.order_gid is not null
-            then error(line_lists.order_gid || ' __parentId')
-        when starts_with(orders.id, 'gid://shopify/Order/') then substr(orders.id, 21)
+        when starts_with(id, 'gid://shopify/Order/') then substr(id, 21)
         else error('- id')
     end as order_key,
     substr(customer.id, 24) as customer_key,
@@ -374,15 +257,15 @@ select
     displayAddress.firstName as first_name,
     displayAddress.lastName as last_name,
     displayAddress.countryCodeV2 as country,
-    coalesce(processedAt, error(orders.id || ' processedAt')) as ordered_at,
-    coalesce(currencyCode, error(orders.id || ' currencyCode')) as currency,
+    coalesce(processedAt, error(id || ' processedAt')) as ordered_at,
+    coalesce(currencyCode, error(id || ' currencyCode')) as currency,
     lower(displayFinancialStatus) as payment_status,
-    coalesce(test, error(orders.id || ' test')) as is_test,
+    coalesce(test, error(id || ' test')) as is_test,
     cancelledAt as cancelled_at,
     -- An order of several parcels is delivered with the last one, once none is on its way.
     case
         when len(list_filter(
-            coalesce(fulfillments, error(orders.id || ' fulfillments')),
+            coalesce(fulfillments, error(id || ' fulfillments')),
             lambda item: item.status in ('OPEN', 'PENDING', 'SUCCESS') and item.deliveredAt is null
         )) = 0
             then list_max(list_transform(fulfillments, lambda item: item.deliveredAt))
@@ -391,22 +274,115 @@ select
     totalShippingPriceSet.shopMoney.amount as shipping_amount,
     totalTaxSet.shopMoney.amount as tax_amount,
     totalDiscountsSet.shopMoney.amount as discount_amount,
-    coalesce(totalPriceSet.shopMoney.amount, error(orders.id || ' totalPriceSet')) as total_amount,
-    coalesce(taxesIncluded, error(orders.id || ' taxesIncluded')) as is_tax_included,
+    coalesce(totalPriceSet.shopMoney.amount, error(id || ' totalPriceSet')) as total_amount,
+    coalesce(taxesIncluded, error(id || ' taxesIncluded')) as is_tax_included,
     coalesce(discountCodes, []) as discount_codes,
     coalesce(
         customerJourneySummary.firstVisit.utmParameters.source,
         customerJourneySummary.firstVisit.source
     ) as acquisition_source,
-    coalesce(line_lists.lines, []) as lines,
-    coalesce(refund_lists.refunds, []) as refunds,
+    coalesce(
+        list_sort(list_transform(
+            list_filter(sold, lambda item: item.units > 0),
+            lambda item: {
+                'line_id': substr(coalesce(item.line.id, error(id || ' lineItems[].id')), 24),
+                'sku': coalesce(
+                    nullif(trim(item.line.sku), ''), 'variant:' || substr(item.line.variant.id, 30)
+                ),
+                'product_id': substr(item.line.product.id, 23),
+                'product_name': item.line.title,
+                'category': null::varchar,
+                'quantity': item.units::decimal(18, 4),
+                'unit_price': coalesce(
+                    item.line.originalUnitPriceSet.shopMoney.amount,
+                    error(id || ' lineItems[].originalUnitPriceSet')
+                ),
+                'gross_amount': (
+                    item.units * item.line.originalUnitPriceSet.shopMoney.amount
+                )::decimal(18, 4),
+                'discount_amount': case
+                    when item.units = item.line.quantity then item.discount::decimal(18, 4)
+                    else (
+                        (
+                            (item.discount * 10000)::hugeint
+                            * item.units::hugeint
+                            // item.line.quantity
+                        )::decimal(18, 0)
+                        * 0.0001::decimal(4, 4)
+                    )::decimal(18, 4)
+                end,
+                'tax_amount': case
+                    when item.units = item.line.quantity then item.tax::decimal(18, 4)
+                    else (
+                        (
+                            (item.tax * 10000)::hugeint
+                            * item.units::hugeint
+                            // item.line.quantity
+                        )::decimal(18, 0)
+                        * 0.0001::decimal(4, 4)
+                    )::decimal(18, 4)
+                end
+            }
+        )),
+        []
+    ) as lines,
+    case
+        when is_found then list_sort(flatten(list_transform(
+            coalesce(refunds, []),
+            lambda refund: list_concat(
+                list_transform(refund.refundLineItems.nodes, lambda back: {
+                    'refund_id': substr(refund.id, 22),
+                    'line_id': substr(
+                        coalesce(
+                            back.lineItem.id, error(id || ' refunds[].refundLineItems.lineItem.id')
+                        ),
+                        24
+                    ),
+                    'kind': 'line',
+                    'quantity': back.quantity::decimal(18, 4),
+                    'amount': coalesce(
+                        back.subtotalSet.shopMoney.amount,
+                        error(id || ' refunds[].refundLineItems.subtotalSet')
+                    ),
+                    'tax_amount': back.totalTaxSet.shopMoney.amount,
+                    'refunded_at': refund.processedAt
+                }),
+                list_transform(refund.refundShippingLines.nodes, lambda shipping: {
+                    'refund_id': substr(refund.id, 22),
+                    'line_id': null::varchar,
+                    'kind': 'shipping',
+                    'quantity': null::decimal(18, 4),
+                    'amount': coalesce(
+                        shipping.subtotalAmountSet.shopMoney.amount,
+                        error(id || ' refunds[].refundShippingLines.subtotalAmountSet')
+                    ),
+                    'tax_amount': shipping.taxAmountSet.shopMoney.amount,
+                    'refunded_at': refund.processedAt
+                }),
+                -- Counts from the shop's side: what was given back beyond the lines is negative.
+                list_transform(refund.orderAdjustments.nodes, lambda adjustment: {
+                    'refund_id': substr(refund.id, 22),
+                    'line_id': null::varchar,
+                    'kind': 'adjustment',
+                    'quantity': null::decimal(18, 4),
+                    'amount': -coalesce(
+                        adjustment.amountSet.shopMoney.amount,
+                        error(id || ' refunds[].orderAdjustments.amountSet')
+                    ),
+                    'tax_amount': -adjustment.taxAmountSet.shopMoney.amount,
+                    'refunded_at': refund.processedAt
+                })
+            )
+        )))
+        else []
+    end as refunds,
     list_transform(
         list_filter(
-            coalesce(transactions, error(orders.id || ' transactions')),
+            coalesce(transactions, error(id || ' transactions')),
             lambda item: item.kind is distinct from 'SUGGESTED_REFUND'
         ),
         lambda item: {
-            'payment_id': substr(coalesce(item.id, error(orders.id || ' transactions[].id')), 32),
+            'payment_id': substr(coalesce(item.id, error(id || ' transactions[].id')), 32),
             'parent_payment_id': substr(item.parentTransaction.id, 32),
             'kind': case item.kind
                 when 'SALE' then 'sale'
@@ -416,7 +392,7 @@ select
                 when 'VOID' then 'void'
                 when 'REFUND' then 'refund'
                 when 'CHANGE' then 'refund'
-                else error(orders.id || ' transactions[].kind')
+                else error(id || ' transactions[].kind')
             end,
             'status': case item.status
                 when 'SUCCESS' then 'success'
@@ -425,25 +401,18 @@ select
                 when 'FAILURE' then 'failure'
                 when 'ERROR' then 'error'
                 when 'UNKNOWN' then 'error'
-                else error(orders.id || ' transactions[].status')
+                else error(id || ' transactions[].status')
             end,
             'amount': coalesce(
-                item.amountSet.shopMoney.amount, error(orders.id || ' transactions[].amountSet')
+                item.amountSet.shopMoney.amount, error(id || ' transactions[].amountSet')
             ),
             'currency': item.amountSet.shopMoney.currencyCode,
             'paid_at': coalesce(item.processedAt, item.createdAt)
         }
     ) as payments,
-    coalesce(updatedAt, error(orders.id || ' updatedAt')) as updated_at
-from orders
-full join line_lists
-    on orders.id = line_lists.order_gid
-left join refund_lists
-    on orders.id = refund_lists.order_gid
-where
-    orders.id is null
-    or is_found
-    or len(coalesce(orders.refunds, error(orders.id || ' refunds'))) = 0
+    coalesce(updatedAt, error(id || ' updatedAt')) as updated_at
+from measured
+where is_found or len(coalesce(refunds, error(id || ' refunds'))) = 0
 """
 
 CUSTOMERS = """
@@ -483,34 +452,30 @@ select
     end as suppressed_reason,
     null::timestamp as deleted_at,
     coalesce(updatedAt, error(id || ' updatedAt')) as updated_at
-from shopify_page
+from shopify_records
 """
 
 PRODUCTS = """
-with
-
-page as materialized (
-    select * from shopify_page
-)
-
 select
     coalesce(
-        nullif(trim(variants.sku), ''),
-        'variant:' || substr(coalesce(variants.id, error(products.id || ' variants[].id')), 30)
+        nullif(trim(variant.sku), ''),
+        'variant:' || substr(coalesce(variant.id, error(id || ' variants[].id')), 30)
     ) as sku,
-    substr(products.id, 23) as product_id,
-    products.title as product_name,
-    coalesce(products.category.fullName, nullif(products.productType, '')) as category,
-    variants.inventoryItem.unitCost.amount as unit_cost,
-    variants.inventoryItem.unitCost.currencyCode as currency,
-    coalesce(products.status, error(products.id || ' status')) = 'ACTIVE' as is_active,
-    variants.inventoryQuantity as stock_quantity,
-    products.createdAt as created_at,
-    coalesce(products.updatedAt, error(products.id || ' updatedAt')) as updated_at
-from page as variants
-inner join page as products
-    on variants.__parentId = products.id
-where products.__parentId is null
+    substr(id, 23) as product_id,
+    title as product_name,
+    coalesce(category.fullName, nullif(productType, '')) as category,
+    variant.inventoryItem.unitCost.amount as unit_cost,
+    variant.inventoryItem.unitCost.currencyCode as currency,
+    coalesce(status, error(id || ' status')) = 'ACTIVE' as is_active,
+    variant.inventoryQuantity as stock_quantity,
+    createdAt as created_at,
+    coalesce(updatedAt, error(id || ' updatedAt')) as updated_at
+from (
+    select
+        *,
+        unnest(variants.nodes) as variant
+    from shopify_records
+)
 """
 
 _DELETED = {
@@ -576,23 +541,15 @@ class PageRows:
     def relation(self, owner: str, time_zone: str) -> duckdb.DuckDBPyRelation:
         """The page's rows; keys get their owner, days are those of the time zone."""
         if self.is_bulk:
-            self._bulk().create_view("shopify_page", replace=True)
-            # To read the file again for lines alone is quicker than to hold all that is in it.
-            statement = _STATEMENTS[self.kind].replace("as materialized", "as not materialized")
-            rows = self.connection.sql(statement)
+            self._make_records_of_bulk()
+            return _canonical(self.connection.sql(_STATEMENTS[self.kind]), owner, time_zone)
+        self._reply().create_view("shopify_reply", replace=True)
+        if self._is_of_deletions():
+            self.connection.execute(_DELETIONS_IN_PAGE)
+            rows = self.connection.sql(_DELETED[self.kind])
         else:
-            reply = self._reply()
-            reply.create_view("shopify_reply", replace=True)
-            if self._is_of_deletions():
-                self.connection.execute(_DELETIONS_IN_PAGE)
-                rows = self.connection.sql(_DELETED[self.kind])
-            else:
-                self.connection.execute(
-                    _REPLY_OF_PARENTS.replace("children", self.children)
-                    if self.children
-                    else _REPLY_OF_RECORDS
-                )
-                rows = self.connection.sql(_STATEMENTS[self.kind])
+            self.connection.execute(_RECORDS_OF_REPLY)
+            rows = self.connection.sql(_STATEMENTS[self.kind])
         return _canonical(rows, owner, time_zone)
 
     def explain(self, error: duckdb.Error) -> BadPage:
@@ -617,15 +574,27 @@ class PageRows:
             return BadPage(self.name, "it is not JSON: damaged, cut or half-written")
         return BadPage(self.name, "it cannot be read")
 
-    def _bulk(self) -> duckdb.DuckDBPyRelation:
-        shape = {"__parentId": "VARCHAR", **self.record, **self.child}
-        lines = self.connection.read_json(
+    def _make_records_of_bulk(self) -> None:
+        """Make the view on the records of the result of a bulk operation."""
+        if self.children is None or self.name.endswith(RECORDS_SUFFIX):
+            records = self._bulk(self._whole_record())
+            is_found = ConstantExpression(False).alias("is_found")
+            records.select(StarExpression(), is_found).create_view("shopify_records", replace=True)
+            return
+        shape = {"__parentId": "VARCHAR", **self._whole_record(), **self.child}
+        self._bulk(shape).create_view("shopify_lines", replace=True)
+        fields = ", ".join(f"'{name}': {name}" for name in self.child)
+        self.connection.execute(
+            _RECORDS_OF_LINES.format(connection=self.children, fields=f"{{{fields}}}")
+        )
+
+    def _bulk(self, shape: Mapping[str, Shape]) -> duckdb.DuckDBPyRelation:
+        return self.connection.read_json(
             str(self.file),
             columns={name: duckdb_type(inner) for name, inner in shape.items()},
             format="newline_delimited",
             compression="gzip",
         )
-        return lines.select(StarExpression(), ConstantExpression(False).alias("is_found"))
 
     def _reply(self) -> duckdb.DuckDBPyRelation:
         record = self._whole_record()
@@ -670,7 +639,7 @@ class PageRows:
                 for line in text:
                     item = json.loads(line)
                     is_child = isinstance(item, dict) and item.get("__parentId") is not None
-                    yield (self.child if is_child else self.record), item
+                    yield (self.child if is_child else self._whole_record()), item
                 return
             answer = json.load(text)
         data = answer.get("data") if isinstance(answer, dict) else None

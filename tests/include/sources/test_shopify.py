@@ -604,11 +604,11 @@ class TestBadPages:
         shop.put("orders", 1, order(1), DAY.format(3))
         [page], _ = taken(source(bulk="always"))
         for old, new, path in (
-            (b'"quantity":2', b'"quantity":"canary"', "quantity"),
+            (b'"quantity":2', b'"quantity":"canary"', "lineItems.nodes[].quantity"),
             (b'"quantity":2', b'"quantity":null', "lineItems[].quantity"),
         ):
             with pytest.raises(BadPage) as raised:
-                read(source(), tmp_path, "page.jsonl.gz", page.replace(old, new))
+                read(source(), tmp_path, "page.records.jsonl.gz", page.replace(old, new))
             assert raised.value.place["path"] == path
             assert "canary" not in str(raised.value)
 
@@ -618,18 +618,18 @@ class TestBadPages:
         for number in range(1, 6):
             shop.put("orders", number, order(number), DAY.format(3))
         [page], _ = taken(source(bulk="always"))
-        rows = sorted(read(source(), tmp_path, "page.jsonl.gz", page), key=str)
-        lines = page.splitlines(keepends=True)
-        apart = sorted(lines, key=lambda line: b"__parentId" in line)
-        assert apart != lines
-        again = read(source(), tmp_path, "page.jsonl.gz", b"".join(apart))
-        assert sorted(again, key=str) == rows
+        rows = sorted(read(source(), tmp_path, "page.records.jsonl.gz", page), key=str)
         assert len(rows) == 5
+        records = [json.loads(line) for line in page.splitlines()]
+        lines = [line for record in records[1:] for line in record.pop("lineItems")["nodes"]]
+        apart = [json.dumps(line).encode() for line in records + lines]
+        again = read(source(), tmp_path, "page.jsonl.gz", b"\n".join(apart))
+        assert sorted(again, key=str) == rows
         with pytest.raises(BadPage) as raised:
-            read(source(), tmp_path, "page.jsonl.gz", b"".join(lines[:2] + lines[3:]))
+            read(source(), tmp_path, "page.jsonl.gz", b"\n".join(apart[:1] + apart[2:]))
         assert raised.value.place == {"record": "gid://shopify/Order/2", "path": "__parentId"}
 
-    @pytest.mark.parametrize("name", ["page.json.gz", "page.jsonl.gz"])
+    @pytest.mark.parametrize("name", ["page.json.gz", "page.jsonl.gz", "page.records.jsonl.gz"])
     def test_damaged_bytes_are_no_rows(self, source, tmp_path, name):
         for content in (b'{"data": {"records": {"nodes": [{"id"', b"\xff\xfe", b"[1, 2]"):
             with pytest.raises(BadPage):
