@@ -44,7 +44,10 @@ Outcome = Literal["done", "present", "absent", "refused", "later"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One record to create, change or delete; `document` is JSON text, None to delete."""
+    """One record to create, change or delete; `document` is JSON text, None to delete.
+
+    `is_doubtful`: Mailchimp would not create it, either because it has it or for what is in it.
+    """
 
     kind: str
     record_id: str
@@ -52,6 +55,7 @@ class Change:
     operation: str
     document: str | None
     fingerprint: str | None
+    is_doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +174,8 @@ def judged(change: Change, status: int, title: str) -> Answered:
     """What an answer means for the record."""
     if 200 <= status < 300:
         return Answered("done")
+    if status == 404 and change.is_doubtful and change.operation == "change":
+        return Answered("refused", f"{status} {title}")
     if status == 404:
         return Answered("absent")
     if status == 429 or status >= 500:

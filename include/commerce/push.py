@@ -242,7 +242,7 @@ class _Push:
             self._bench.run("empty_pushed")
 
 
-def _row(change: Change) -> dict[str, str | None]:
+def _row(change: Change) -> dict[str, str | bool | None]:
     return {
         "kind": change.kind,
         "record_id": change.record_id,
@@ -250,6 +250,7 @@ def _row(change: Change) -> dict[str, str | None]:
         "operation": change.operation,
         "document": change.document,
         "fingerprint": change.fingerprint,
+        "is_doubtful": change.is_doubtful,
     }
 
 

@@ -300,8 +300,10 @@ def test_a_record_that_is_refused_is_counted_and_left_until_it_changes(
         order_lines=[line(1), bad | {"sku": "EMPTY"}],
     )
 
-    shop.push()
+    told = shop.push()
     assert set(shop.told["orders"]) == {"shop:1"}
+    assert told["order"] == Told("order", created=1, changed=0, deleted=0, refused=1)
+    assert told["product"] == Told("product", created=1, changed=0, deleted=0, refused=1)
     calls = len(shop.sandbox.calls())
     assert shop.push() == {}
     assert {c["method"] for c in shop.sandbox.calls()[calls:]} == {"GET"}
