@@ -18,6 +18,7 @@ from mailchimp_marketing.api.batches_api import BatchesApi
 from mailchimp_marketing.api.ecommerce_api import EcommerceApi
 from mailchimp_marketing.api_client import ApiClient
 
+from include.activation.turns import Turns
 from include.connections import Credentials, checked_url
 from include.destinations.base import BatchRefused
 from include.destinations.mailchimp import (
@@ -67,14 +68,17 @@ class Answered:
 
 
 class MailchimpStore:
-    """The store of one list, made when it is first needed."""
+    """The store of one list, made when it is first needed.
 
-    def __init__(self, credentials: Credentials) -> None:
+    Every call takes its turn, except for fetching the results of a batch: they lie at another host.
+    """
+
+    def __init__(self, credentials: Credentials, turns: Turns) -> None:
         connection = Mailchimp.connection()
         self.list_id = credentials.require_option("list_id", connection)
         self.store_id = f"regulars-{self.list_id}"[:50]
         self._connection = connection
-        self._client: ApiClient = open_client(credentials, connection)
+        self._client: ApiClient = open_client(credentials, connection, turns.take, turns.hold_up)
         self._batches = BatchesApi(self._client)
         self._ecommerce = EcommerceApi(self._client)
 

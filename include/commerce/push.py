@@ -4,10 +4,10 @@
     commerce/mailchimp/<list>/batches/<n>.parquet   a batch that was handed in, change by change
     commerce/mailchimp/<list>/batches/<n>.json      its id at Mailchimp
 
-Few changes are made call by call; many are handed in as batches, which Mailchimp works on in its
-own time. A batch that is not done when patience ends is taken up by its id by the next push. Only
-the purchases of people who are contacts already are told: this push never makes a contact, nor
-does it ever say that somebody has opted in.
+One push at a time works on a list, and holds its lease. Few changes are made call by call; many are
+handed in as batches, which Mailchimp works on in its own time. A batch that is not done when
+patience ends is taken up by its id by the next push. Only the purchases of people who are contacts
+already are told: this push never makes a contact, nor does it ever say that somebody has opted in.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from itertools import count
 import pyarrow as pa
 
 from include import publishing
+from include.activation.calls import open_turns
+from include.activation.lease import Lease, hold_lease
 from include.activation.statuses import statuses_path
 from include.activation.workbench import Workbench, open_workbench
 from include.commerce.mailchimp import Answered, Change, MailchimpStore
@@ -89,19 +91,24 @@ def push_purchases(
     """Tell Mailchimp's store all that has changed since the last push.
 
     Raises `Stop` before the first snapshot or the first sync to Mailchimp, `BadInput` if the store
-    has no name or the orders have several currencies, `Retry` if a batch takes longer than we wait.
+    has no name or the orders have several currencies, `Retry` if a batch takes longer than we wait,
+    the account is limited, or another push is under way.
     """
     connection = Mailchimp.connection()
     found = credentials(connection)
     shop_name = found.require_option("shop_name", connection)
-    remote = MailchimpStore(found)
     store = Store(settings.store)
     snapshot = publishing.newest(store)
     statuses = statuses_path(Mailchimp(found))
     if not store.exists(statuses):
         raise Stop("Mailchimp was never asked for its contacts: sync an audience there first")
-    with open_workbench(settings, store) as bench:
-        push = _Push(bench, remote, waiting or Waiting())
+    folder = f"commerce/mailchimp/{Mailchimp(found).list_id}"
+    with (
+        hold_lease(store, f"{folder}/lease", settings.lock_wait_seconds) as lease,
+        open_workbench(settings, store) as bench,
+    ):
+        remote = MailchimpStore(found, open_turns(settings, Mailchimp, found, lease.check))
+        push = _Push(bench, remote, lease, waiting or Waiting())
         push.take_up()
         for table in ("orders", "order_lines", "contacts", "offer_codes"):
             bench.connection.read_parquet(snapshot.path(table)).create_view(table)
@@ -119,9 +126,12 @@ def push_purchases(
 class _Push:
     """One push: what was said, and what has become of it."""
 
-    def __init__(self, bench: Workbench, remote: MailchimpStore, waiting: Waiting) -> None:
+    def __init__(
+        self, bench: Workbench, remote: MailchimpStore, lease: Lease, waiting: Waiting
+    ) -> None:
         self._bench = bench
         self._remote = remote
+        self._lease = lease
         self._waiting = waiting
         self._ends = time.monotonic() + waiting.longest
         self._folder = f"commerce/mailchimp/{remote.list_id}"
@@ -222,6 +232,7 @@ class _Push:
         table = pa.Table.from_pylist(rows, schema=ANSWERS)
         self._bench.connection.from_arrow(table).create_view("answers", replace=True)
         file = self._bench.keep(self._bench.statement("fold_pushed"), "pushed.parquet")
+        self._lease.check()
         self._bench.store.take(file, f"{self._folder}/pushed.parquet")
         return all(answer.outcome != "later" for answer in answers)
 

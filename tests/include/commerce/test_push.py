@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, date, datetime
 from hashlib import md5, sha256
 from pathlib import Path
@@ -11,10 +14,13 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from include.activation.lease import hold_lease
 from include.activation.ledger import ROOT
+from include.activation.turns import NotCalled, Turns
 from include.commerce import push as commerce
 from include.commerce.push import Told, Waiting, push_purchases
 from include.connections import Credentials
+from include.destinations.mailchimp import Mailchimp
 from include.errors import BadInput, Reauthorise, Retry, Stop
 from include.publishing import CURRENT, IDENTIFIER, Published, Snapshot
 from include.settings import Settings
@@ -69,7 +75,7 @@ class Shop:
     """Publishes purchases, and tells Mailchimp of them."""
 
     def __init__(self, home: Path, sandbox: Sandbox) -> None:
-        self.settings = Settings(home=home, memory_limit="512MB", threads=1)
+        self.settings = Settings(home=home, memory_limit="512MB", threads=1, lock_wait_seconds=0)
         self.store = Store(self.settings.store)
         self.sandbox = sandbox
         self.extra = {
@@ -129,6 +135,19 @@ class Shop:
     def push(self, waiting: Waiting = QUICK) -> dict[str, Told]:
         found = Credentials(self.password, extra=self.extra)
         return {told.kind: told for told in push_purchases(self.settings, lambda _: found, waiting)}
+
+    def turns(self) -> Turns:
+        """What a sync would take its turns from."""
+        found = Credentials(self.password)
+        return Turns(self.settings.home, Mailchimp, found, longest_wait=1, fence=lambda: None)
+
+    def hold_up(self, seconds: float) -> None:
+        """A sync was told that nobody may call this account for so long."""
+        self.turns().hold_up(seconds)
+
+    def let_go_on(self) -> None:
+        for file in self.settings.home.glob("turns/*/moments.json"):
+            file.unlink()
 
     @property
     def told(self) -> dict[str, Any]:
@@ -366,6 +385,52 @@ def test_a_push_needs_a_name_for_the_store_a_sync_before_it_and_one_currency(sho
         shop.push()
     del shop.extra["shop_name"]
     with pytest.raises(BadInput, match="shop_name"):
+        shop.push()
+
+
+def test_a_push_waits_for_the_pause_of_a_sync_and_a_sync_for_that_of_a_push(shop: Shop):
+    shop.knows(range(1))
+    shop.publish(contacts=[contact(0)], orders=[order(1, 0)], order_lines=[line(1)])
+    shop.hold_up(200)
+    calls = len(shop.sandbox.calls())
+    with pytest.raises(NotCalled):
+        shop.push()
+    assert len(shop.sandbox.calls()) == calls
+
+    shop.let_go_on()
+    shop.sandbox.fault(
+        path="stores", action="status", status=429, headers={"Retry-After": "200"}, times=1
+    )
+    with pytest.raises(Retry, match="busy"):
+        shop.push()
+    with pytest.raises(NotCalled):
+        shop.turns().wait()
+
+    shop.let_go_on()
+    assert shop.push()["order"].created == 1
+
+
+def test_a_push_keeps_to_the_connections_of_the_account(shop: Shop):
+    shop.knows(range(1))
+    shop.publish(contacts=[contact(0)], orders=[order(1, 0)], order_lines=[line(1)])
+    with ExitStack() as syncs, ThreadPoolExecutor(1) as pool:
+        for _ in range(Mailchimp.connections):
+            syncs.enter_context(shop.turns().take())
+        calls = len(shop.sandbox.calls())
+        pushing = pool.submit(shop.push)
+        time.sleep(1)
+        assert len(shop.sandbox.calls()) == calls
+        syncs.close()
+        assert pushing.result()["order"].created == 1
+
+
+def test_a_push_leaves_the_store_to_the_one_that_is_under_way(shop: Shop):
+    shop.knows(range(1))
+    shop.publish(contacts=[contact(0)])
+    with (
+        hold_lease(shop.store, "commerce/mailchimp/regulars/lease", 0),
+        pytest.raises(Retry, match="commerce/mailchimp/regulars is"),
+    ):
         shop.push()
 
 
