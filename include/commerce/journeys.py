@@ -90,6 +90,7 @@ def trigger_journeys(
         for step in steps:
             with open_workbench(settings, store) as bench:
                 bench.connection.read_parquet(snapshot.path("contacts")).create_view("contacts")
+                bench.leave_out_erased()
                 bench.show_statuses(statuses)
                 bench.show_state(Ledger(store, Mailchimp.name, step.audience).state)
                 done.append(_Run(bench, api, lease, folder, step).trigger())
@@ -130,6 +131,8 @@ class _Run:
             chunk = due[first : first + CLAIMED_AT_ONCE]
             claim = self._claim(chunk)
             for place, person in enumerate(chunk):
+                if self._bench.watch.has_news() and self._is_erased(person):
+                    continue
                 try:
                     taken = self._send(person["email"])
                 except (NotCalled, Stop):
@@ -175,6 +178,9 @@ class _Run:
         claims = [{name: person[name] for name in CLAIMS.names} for person in people]
         self._lease.check()
         self._bench.store.write(path, json.dumps(claims).encode())
+
+    def _is_erased(self, person: dict[str, str]) -> bool:
+        return self._bench.watch.is_erased("", person["identity"])
 
     def _send(self, email: str) -> bool:
         """Send one person; False if Mailchimp does not take them."""

@@ -28,8 +28,8 @@ from include.store import Store
 from tests.sandbox_server import Sandbox
 
 TABLES = {
-    "contacts": """customer_id varchar, email varchar, first_name varchar, last_name varchar,
-        has_email_consent boolean, suppressed_reason varchar""",
+    "contacts": """customer_id varchar, email varchar, phone_key varchar, first_name varchar,
+        last_name varchar, has_email_consent boolean, suppressed_reason varchar""",
     "orders": """order_id varchar, customer_id varchar, ordered_at timestamp,
         gross_amount decimal(18,4), discount_amount decimal(18,4), refunded_amount decimal(18,4),
         currency varchar, is_counted boolean, is_cancelled boolean, is_refund_only boolean""",
@@ -71,6 +71,18 @@ def code(number: int, **more: Any) -> dict[str, Any]:
     return {"offer_id": f"come_back:{number}", "code": f"C0DE{number}"} | terms | more
 
 
+def table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows of a published table, with all the columns that it has."""
+    with duckdb.connect() as connection:
+        connection.execute(f"create table rows ({TABLES[name]})")
+        if rows:
+            columns = dict.fromkeys(column for row in rows for column in row)
+            told = {column: [row.get(column) for row in rows] for column in columns}
+            connection.register("told", pa.table(told))
+            connection.execute("insert into rows by name select * from told")
+        return connection.table("rows").to_arrow_table()
+
+
 class Shop:
     """Publishes purchases, and tells Mailchimp of them."""
 
@@ -90,16 +102,10 @@ class Shop:
         now = datetime.now(UTC)
         snapshot_id = now.strftime(IDENTIFIER)
         published = {}
-        for name, columns in TABLES.items():
-            with self.store.workspace() as folder, duckdb.connect() as connection:
+        for name in TABLES:
+            with self.store.workspace() as folder:
                 file = Path(folder) / "table.parquet"
-                connection.execute(f"create table rows ({columns})")
-                if rows := tables.get(name):
-                    columns = dict.fromkeys(column for row in rows for column in row)
-                    told = {column: [row.get(column) for row in rows] for column in columns}
-                    connection.register("told", pa.table(told))
-                    connection.execute("insert into rows by name select * from told")
-                connection.table("rows").write_parquet(str(file))
+                duckdb.from_arrow(table(name, tables.get(name, []))).write_parquet(str(file))
                 checksum = sha256(file.read_bytes()).hexdigest()
                 self.store.take(file, f"published/{snapshot_id}/{name}.parquet")
             published[name] = Published(rows=len(tables.get(name, [])), sha256=checksum)
