@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from include.activation.calls import Caller
 from include.activation.ledger import Ledger, ledgers
 from include.activation.receipts import Receipt, read_receipts
+from include.activation.reconcile import approach
 from include.connections import Credentials, read_connection
-from include.destinations import known_destination, open_destination
+from include.destinations import known_destination
 from include.destinations.base import Destination, Outcome
 from include.settings import Settings
 from include.store import Store
@@ -37,47 +39,57 @@ class Standing:
     not_taken: dict[str, int] = field(default_factory=dict)
 
 
+def tells_outcomes(destination: type[Destination]) -> bool:
+    """Whether a destination takes batches at once and works on them later."""
+    return destination.outcome is not Destination.outcome
+
+
 def ask_outcomes(
-    settings: Settings, credentials: Callable[[str], Credentials] = read_connection
+    settings: Settings,
+    credentials: Callable[[str], Credentials] = read_connection,
+    destination: str | None = None,
 ) -> list[Standing]:
     """Ask what has become of the batches of the last seven days that are still open.
 
-    Raises what a destination raises; what was told until then is kept.
+    `destination`: this one alone. Calls take turns with all others of the account. Raises what a
+    destination raises; what was told until then is kept.
     """
     store = Store(settings.store)
-    opened: dict[str, Destination] = {}
+    approached: dict[str, tuple[Destination, Caller]] = {}
     standings = []
     for ledger in ledgers(store):
         name = ledger.destination
-        if known_destination(name).outcome is Destination.outcome:
+        if destination not in (None, name) or not tells_outcomes(known_destination(name)):
             continue
-        if name not in opened:
+        if name not in approached:
             connection = known_destination(name).connection()
-            opened[name] = open_destination(name, credentials(connection))
-        found = list(_outcomes(store, ledger, opened[name]))
+            approached[name] = approach(settings, name, credentials(connection))
+        found = list(_outcomes(store, ledger, *approached[name]))
         if found:
             standings.append(_standing(ledger, found))
     return standings
 
 
-def _outcomes(store: Store, ledger: Ledger, destination: Destination) -> Iterator[Outcome]:
+def _outcomes(
+    store: Store, ledger: Ledger, destination: Destination, caller: Caller
+) -> Iterator[Outcome]:
     oldest = datetime.now(UTC) - OLDEST
     for plan_id in ledger.plan_ids():
         for receipt in read_receipts(ledger, plan_id):
             if datetime.fromisoformat(receipt.answered_at) >= oldest:
-                outcome = _outcome(store, ledger, destination, receipt)
+                outcome = _outcome(store, ledger, destination, caller, receipt)
                 if outcome:
                     yield outcome
 
 
 def _outcome(
-    store: Store, ledger: Ledger, destination: Destination, receipt: Receipt
+    store: Store, ledger: Ledger, destination: Destination, caller: Caller, receipt: Receipt
 ) -> Outcome | None:
     name = f"{ledger.destination}/{ledger.audience}/{receipt.plan_id}/{receipt.batch_number:07}"
     path = f"outcomes/{name}.json"
     if store.exists(path):
         return Outcome(**json.loads(store.read(path)))
-    outcome = destination.outcome(receipt.vendor)
+    outcome, _ = caller.call(lambda: destination.outcome(receipt.vendor))
     if outcome and outcome.state != "processing":
         store.write(path, json.dumps(asdict(outcome)).encode())
     return outcome

@@ -140,7 +140,8 @@ class Incoming:
         self, rows: duckdb.DuckDBPyRelation, page: int, file_name: str, file_modified_at: datetime
     ) -> None:
         """Decode a whole page. The page's number is its rank in the version rule: newest last."""
-        _keyed(rows).create_view("page_rows", replace=True)
+        # A temporary view, of which nothing stays in the warehouse.
+        self.warehouse.connection.register("page_rows", _keyed(rows))
         self.warehouse.run(
             "stage_page", page=page, file_name=file_name, file_modified_at=file_modified_at
         )

@@ -94,6 +94,23 @@ class Caller:
         self._turns.wait()
 
 
+def open_turns(
+    settings: Settings,
+    destination: type[Destination],
+    credentials: Credentials,
+    fence: Callable[[], None],
+    patience: Patience | None = None,
+) -> Turns:
+    """The turns of an account; without a caller, for calls that must not be tried again.
+
+    `fence`: see `Turns`.
+    """
+    patience = patience or Patience()
+    # What a call asks for is lengthened by up to a first wait.
+    longest_wait = patience.longest_wait + patience.first_wait
+    return Turns(settings.home, destination, credentials, longest_wait, fence)
+
+
 def open_caller(
     settings: Settings,
     destination: Destination,
@@ -105,14 +122,7 @@ def open_caller(
 
     What fails for good ends the calls of this step, not of the next. `fence`: see `Turns`.
     """
-    turns = Turns(
-        settings.home,
-        type(destination),
-        credentials,
-        # What a call asks for is lengthened by up to a first wait.
-        patience.longest_wait + patience.first_wait,
-        fence,
-    )
+    turns = open_turns(settings, type(destination), credentials, fence, patience)
     destination.take_turn = turns.take
     destination.hold_up = turns.hold_up
     return Caller(patience, turns)

@@ -28,10 +28,14 @@ LOOK_AGAIN_SECONDS = 0.01
 LONGEST_CALL_SECONDS = 180
 
 
+class NotCalled(Retry):
+    """The account is limited for longer than we wait: no call was made."""
+
+
 class Turns:
     """One run's access to an account. The clock is monotonic: the wall's may be set meanwhile.
 
-    `longest_wait`: whoever would have to wait for longer gets a `Retry` that says how long.
+    `longest_wait`: whoever would have to wait for longer gets `NotCalled`, which says how long.
     `fence` is called before each call begins, and may raise.
     """
 
@@ -68,12 +72,12 @@ class Turns:
     def wait(self, interval: float = 0.0) -> None:
         """Until a call may begin; the next one of anybody's begins an interval later.
 
-        Raises `Retry` if that takes longer than this run waits, and the cause once abandoned.
+        Raises `NotCalled` if that takes longer than this run waits, and the cause once abandoned.
         """
         mine = self._reserve(interval)
         while (left := max(mine, self._reserve(0.0)) - time.monotonic()) > 0:
             if left > self._longest_wait:
-                raise Retry("the account is limited, and told when calls may go on", left)
+                raise NotCalled("the account is limited, and told when calls may go on", left)
             self._abandoned.wait(left)
             self._go_on()
         self._go_on()

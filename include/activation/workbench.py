@@ -75,10 +75,14 @@ class Workbench(Warehouse):
         """Who the selected contacts are at the destination, as the view `addressed`."""
         self.connection.read_parquet(snapshot.path("contacts")).create_view("all_contacts")
         self.run(contacts)
+        self.leave_out_erased()
+        self.connection.sql(destination.contacts_sql).create_view("addressed")
+
+    def leave_out_erased(self) -> None:
+        """Take whoever was erased before this workbench was opened out of the view `contacts`."""
         if self.watch.tombstones:
             self.watch.tombstones.show(self)
             self.run("leave_out_erased")
-        self.connection.sql(destination.contacts_sql).create_view("addressed")
 
     def statement(self, name: str) -> duckdb.DuckDBPyRelation:
         """`include/sql/<name>.sql`, a select without parameters, to be read or kept in a stream."""

@@ -24,8 +24,11 @@ import pyarrow as pa
 from mailchimp_marketing.api.customer_journeys_api import CustomerJourneysApi
 
 from include import publishing
+from include.activation.calls import open_turns
+from include.activation.lease import Lease, hold_lease
 from include.activation.ledger import Ledger
 from include.activation.statuses import statuses_path
+from include.activation.turns import NotCalled
 from include.activation.workbench import Workbench, open_workbench
 from include.connections import Credentials, read_connection
 from include.destinations.base import BatchRefused
@@ -67,8 +70,8 @@ def trigger_journeys(
     """Send newcomers of all audiences that have a journey.
 
     Raises `BadInput` if the connection names none, `Stop` if a journey is not there, before the
-    first snapshot or the first sync, `Retry` if Mailchimp is busy; who was not sent yet is sent by
-    the next run.
+    first snapshot or the first sync, `Retry` if Mailchimp is busy or another run is under way; who
+    was not sent yet is sent by the next run.
     """
     connection = Mailchimp.connection()
     found = credentials(connection)
@@ -79,14 +82,18 @@ def trigger_journeys(
     statuses = statuses_path(destination)
     if not store.exists(statuses):
         raise Stop("Mailchimp was never asked for its contacts: sync an audience there first")
-    api = CustomerJourneysApi(open_client(found, connection))
+    folder = f"commerce/mailchimp/{destination.list_id}/journeys"
     done = []
-    for step in steps:
-        with open_workbench(settings, store) as bench:
-            bench.connection.read_parquet(snapshot.path("contacts")).create_view("contacts")
-            bench.show_statuses(statuses)
-            bench.show_state(Ledger(store, Mailchimp.name, step.audience).state)
-            done.append(_Run(bench, api, destination.list_id, step).trigger())
+    with hold_lease(store, f"{folder}/lease", settings.lock_wait_seconds) as lease:
+        turns = open_turns(settings, Mailchimp, found, lease.check)
+        api = CustomerJourneysApi(open_client(found, connection, turns.take, turns.hold_up))
+        for step in steps:
+            with open_workbench(settings, store) as bench:
+                bench.connection.read_parquet(snapshot.path("contacts")).create_view("contacts")
+                bench.leave_out_erased()
+                bench.show_statuses(statuses)
+                bench.show_state(Ledger(store, Mailchimp.name, step.audience).state)
+                done.append(_Run(bench, api, lease, folder, step).trigger())
     return done
 
 
@@ -108,13 +115,13 @@ class _Run:
     """One journey's turn."""
 
     def __init__(
-        self, bench: Workbench, api: CustomerJourneysApi, list_id: str, step: Step
+        self, bench: Workbench, api: CustomerJourneysApi, lease: Lease, folder: str, step: Step
     ) -> None:
         self._bench = bench
         self._api = api
+        self._lease = lease
         self._step = step
-        name = f"{step.audience}-{step.journey_id}-{step.step_id}"
-        self._folder = f"commerce/mailchimp/{list_id}/journeys/{name}"
+        self._folder = f"{folder}/{step.audience}-{step.journey_id}-{step.step_id}"
 
     def trigger(self) -> Triggered:
         """Send who is due, a few at a time."""
@@ -124,14 +131,16 @@ class _Run:
             chunk = due[first : first + CLAIMED_AT_ONCE]
             claim = self._claim(chunk)
             for place, person in enumerate(chunk):
+                if self._bench.watch.has_news() and self._is_erased(person):
+                    continue
                 try:
                     taken = self._send(person["email"])
+                except (NotCalled, Stop):
+                    self._keep(claim, chunk[:place])
+                    raise
                 except Retry:
                     # Of this one we do not know; those after it were not sent.
                     self._keep(claim, chunk[: place + 1])
-                    raise
-                except Stop:
-                    self._keep(claim, chunk[:place])
                     raise
                 sent += taken
                 refused += not taken
@@ -167,7 +176,11 @@ class _Run:
 
     def _keep(self, path: str, people: Sequence[dict[str, str]]) -> None:
         claims = [{name: person[name] for name in CLAIMS.names} for person in people]
+        self._lease.check()
         self._bench.store.write(path, json.dumps(claims).encode())
+
+    def _is_erased(self, person: dict[str, str]) -> bool:
+        return self._bench.watch.is_erased("", person["identity"])
 
     def _send(self, email: str) -> bool:
         """Send one person; False if Mailchimp does not take them."""

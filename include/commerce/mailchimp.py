@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
@@ -18,9 +18,11 @@ from mailchimp_marketing.api.batches_api import BatchesApi
 from mailchimp_marketing.api.ecommerce_api import EcommerceApi
 from mailchimp_marketing.api_client import ApiClient
 
+from include.activation.turns import Turns
 from include.connections import Credentials, checked_url
 from include.destinations.base import BatchRefused
 from include.destinations.mailchimp import (
+    PAGE,
     TIMEOUT_SECONDS,
     Mailchimp,
     Missing,
@@ -44,7 +46,10 @@ Outcome = Literal["done", "present", "absent", "refused", "later"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One record to create, change or delete; `document` is JSON text, None to delete."""
+    """One record to create, change or delete; `document` is JSON text, None to delete.
+
+    `is_doubtful`: Mailchimp would not create it, either because it has it or for what is in it.
+    """
 
     kind: str
     record_id: str
@@ -52,6 +57,7 @@ class Change:
     operation: str
     document: str | None
     fingerprint: str | None
+    is_doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +69,17 @@ class Answered:
 
 
 class MailchimpStore:
-    """The store of one list, made when it is first needed."""
+    """The store of one list, made when it is first needed.
 
-    def __init__(self, credentials: Credentials) -> None:
+    Every call takes its turn, except for fetching the results of a batch: they lie at another host.
+    """
+
+    def __init__(self, credentials: Credentials, turns: Turns, list_id: str) -> None:
         connection = Mailchimp.connection()
-        self.list_id = credentials.require_option("list_id", connection)
+        self.list_id = list_id
         self.store_id = f"regulars-{self.list_id}"[:50]
         self._connection = connection
-        self._client: ApiClient = open_client(credentials, connection)
+        self._client: ApiClient = open_client(credentials, connection, turns.take, turns.hold_up)
         self._batches = BatchesApi(self._client)
         self._ecommerce = EcommerceApi(self._client)
 
@@ -136,6 +145,19 @@ class MailchimpStore:
                 return _read_archive(archive, changes)
         raise Retry("Mailchimp's links to the results of a batch do not work")
 
+    def is_working(self) -> bool:
+        """Whether Mailchimp works on any batch of the account, ours or not."""
+        return any(one != "finished" for one in _listed(self._batches.list, "batches", "status"))
+
+    def orders(self, customer_id: str) -> list[str]:
+        """The ids of a customer's orders; none where there is no such customer, or no store."""
+        listing = self._ecommerce.get_store_orders
+        try:
+            found = _listed(listing, "orders", "id", self.store_id, customer_id=customer_id)
+            return [str(order_id) for order_id in found]
+        except Missing:
+            return []
+
     def _download(self, url: str) -> bytes | None:
         """The archive, from another host and without the key; None if the link has expired."""
         checked_url(url, self._connection)
@@ -170,6 +192,8 @@ def judged(change: Change, status: int, title: str) -> Answered:
     """What an answer means for the record."""
     if 200 <= status < 300:
         return Answered("done")
+    if status == 404 and change.is_doubtful and change.operation == "change":
+        return Answered("refused", f"{status} {title}")
     if status == 404:
         return Answered("absent")
     if status == 429 or status >= 500:
@@ -178,6 +202,21 @@ def judged(change: Change, status: int, title: str) -> Answered:
     if status == 400 and change.operation == "create":
         return Answered("present", f"{status} {title}")
     return Answered("refused", f"{status} {title}")
+
+
+def _listed(
+    listing: Callable[..., Any], records: str, name: str, *arguments: str, **options: str
+) -> Iterator[Any]:
+    """One value of each record that a call lists page by page."""
+    found, total = 0, 1
+    fields = [f"{records}.{name}", "total_items"]
+    while found < total:
+        answer = call(listing, *arguments, fields=fields, count=PAGE, offset=found, **options)
+        page = answer[records]
+        if not page:
+            return
+        yield from (record[name] for record in page)
+        found, total = found + len(page), answer["total_items"]
 
 
 def _read_archive(archive: bytes, changes: Sequence[Change]) -> list[Answered]:

@@ -4,10 +4,11 @@
     commerce/mailchimp/<list>/batches/<n>.parquet   a batch that was handed in, change by change
     commerce/mailchimp/<list>/batches/<n>.json      its id at Mailchimp
 
-Few changes are made call by call; many are handed in as batches, which Mailchimp works on in its
-own time. A batch that is not done when patience ends is taken up by its id by the next push. Only
-the purchases of people who are contacts already are told: this push never makes a contact, nor
-does it ever say that somebody has opted in.
+One push at a time works on a list, and holds its lease. Few changes are made call by call; many are
+handed in as batches, which Mailchimp works on in its own time. A batch that is not done when
+patience ends is taken up by its id by the next push. Only the purchases of people who are contacts
+already are told: this push never makes a contact, nor does it ever say that somebody has opted in.
+Whoever was erased is not told of any more, and `include/commerce/people.py` takes them out.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import md5
 from itertools import count
 
 import pyarrow as pa
 
 from include import publishing
+from include.activation.calls import open_turns
+from include.activation.lease import Lease, hold_lease
 from include.activation.statuses import statuses_path
 from include.activation.workbench import Workbench, open_workbench
 from include.commerce.mailchimp import Answered, Change, MailchimpStore
@@ -45,16 +49,18 @@ BATCH_SIZE = 1000
 # Mailchimp takes 500 pending batches of an account, ours or not.
 MOST_BATCHES = 50
 
-ANSWERS = pa.schema(
+HANDED_IN = pa.schema(
     [
         ("kind", pa.string()),
         ("record_id", pa.string()),
         ("parent_id", pa.string()),
         ("operation", pa.string()),
         ("fingerprint", pa.string()),
-        ("outcome", pa.string()),
-        ("refusal", pa.string()),
+        ("is_doubtful", pa.bool_()),
     ]
+)
+ANSWERS = pa.schema(
+    [*HANDED_IN, pa.field("outcome", pa.string()), pa.field("refusal", pa.string())]
 )
 
 log = logging.getLogger(__name__)
@@ -89,22 +95,30 @@ def push_purchases(
     """Tell Mailchimp's store all that has changed since the last push.
 
     Raises `Stop` before the first snapshot or the first sync to Mailchimp, `BadInput` if the store
-    has no name or the orders have several currencies, `Retry` if a batch takes longer than we wait.
+    has no name or the orders have several currencies, `Retry` if a batch takes longer than we wait,
+    the account is limited, or another push is under way.
     """
     connection = Mailchimp.connection()
     found = credentials(connection)
     shop_name = found.require_option("shop_name", connection)
-    remote = MailchimpStore(found)
     store = Store(settings.store)
     snapshot = publishing.newest(store)
     statuses = statuses_path(Mailchimp(found))
     if not store.exists(statuses):
         raise Stop("Mailchimp was never asked for its contacts: sync an audience there first")
-    with open_workbench(settings, store) as bench:
-        push = _Push(bench, remote, waiting or Waiting())
+    list_id = Mailchimp(found).list_id
+    folder = f"commerce/mailchimp/{list_id}/lease"
+    with (
+        hold_lease(store, folder, settings.lock_wait_seconds) as lease,
+        open_workbench(settings, store) as bench,
+    ):
+        turns = open_turns(settings, Mailchimp, found, lease.check)
+        remote = MailchimpStore(found, turns, list_id)
+        push = Push(bench, remote, lease, waiting or Waiting())
         push.take_up()
         for table in ("orders", "order_lines", "contacts", "offer_codes"):
             bench.connection.read_parquet(snapshot.path(table)).create_view(table)
+        bench.leave_out_erased()
         bench.show_statuses(statuses)
         bench.run("store_sales", shop_url=found.extra.get("shop_url"))
         is_new = remote.ensure(shop_name, _currency(bench))
@@ -116,12 +130,15 @@ def push_purchases(
     return push.told()
 
 
-class _Push:
+class Push:
     """One push: what was said, and what has become of it."""
 
-    def __init__(self, bench: Workbench, remote: MailchimpStore, waiting: Waiting) -> None:
+    def __init__(
+        self, bench: Workbench, remote: MailchimpStore, lease: Lease, waiting: Waiting
+    ) -> None:
         self._bench = bench
         self._remote = remote
+        self._lease = lease
         self._waiting = waiting
         self._ends = time.monotonic() + waiting.longest
         self._folder = f"commerce/mailchimp/{remote.list_id}"
@@ -145,16 +162,32 @@ class _Push:
         found = self._bench.run("store_changes", kinds=list(kinds), part=part, parts=parts)
         changes = [Change(**row) for row in found.to_pylist()]
         if len(changes) <= SINGLE_CALLS:
-            return self._fold(changes, [self._remote.send(change) for change in changes])
+            return self._tell_singly(changes)
         batches = [
             changes[first : first + BATCH_SIZE] for first in range(0, len(changes), BATCH_SIZE)
         ]
         is_complete = True
         for first in range(0, len(batches), MOST_BATCHES):
-            numbers = [self._hand_in(batch) for batch in batches[first : first + MOST_BATCHES]]
+            told = map(self._of_others, batches[first : first + MOST_BATCHES])
+            numbers = [self._hand_in(batch) for batch in told if batch]
             for number in numbers:
                 is_complete &= self._collect(number)
         return is_complete
+
+    def _tell_singly(self, changes: Sequence[Change]) -> bool:
+        told, answers = [], []
+        for change in changes:
+            for one in self._of_others([change]):
+                answers.append(self._remote.send(one))
+                told.append(one)
+        return self._fold(told, answers)
+
+    def _of_others(self, changes: Sequence[Change]) -> Sequence[Change]:
+        """The changes without those about whoever was erased since the push began."""
+        watch = self._bench.watch
+        if not watch.has_news():
+            return changes
+        return [change for change in changes if not watch.is_erased(*_buyer(change))]
 
     def told(self) -> list[Told]:
         """The counts, kind by kind."""
@@ -165,7 +198,7 @@ class _Push:
         store = self._bench.store
         taken = set(store.list(f"{self._folder}/batches"))
         number = next(f"{n:06}" for n in count(1) if f"{n:06}.parquet" not in taken)
-        table = pa.Table.from_pylist([_row(change) for change in changes])
+        table = pa.Table.from_pylist([_row(change) for change in changes], schema=HANDED_IN)
         file = self._bench.keep(self._bench.connection.from_arrow(table), f"{number}.parquet")
         store.take(file, f"{self._folder}/batches/{number}.parquet")
         batch_id = self._remote.start(changes)
@@ -184,7 +217,8 @@ class _Push:
         self._bench.connection.execute("drop view if exists handed_in")
         self._bench.show("handed_in", f"{path}.parquet")
         rows = self._bench.connection.table("handed_in").to_arrow_table().to_pylist()
-        changes = [Change(**row) for row in rows]
+        # What an earlier release kept of a document is not needed.
+        changes = [Change(**(row | {"document": None})) for row in rows]
         is_complete = False
         if store.exists(f"{path}.json"):
             batch_id = json.loads(store.read(f"{path}.json"))["batch_id"]
@@ -215,13 +249,13 @@ class _Push:
             return True
         rows = []
         for change, answer in zip(changes, answers, strict=True):
-            row = _row(change) | {"outcome": answer.outcome, "refusal": answer.refusal}
-            rows.append({name: row[name] for name in ANSWERS.names})
+            rows.append(_row(change) | {"outcome": answer.outcome, "refusal": answer.refusal})
             self._count(change, answer)
         self._show_pushed()
         table = pa.Table.from_pylist(rows, schema=ANSWERS)
         self._bench.connection.from_arrow(table).create_view("answers", replace=True)
         file = self._bench.keep(self._bench.statement("fold_pushed"), "pushed.parquet")
+        self._lease.check()
         self._bench.store.take(file, f"{self._folder}/pushed.parquet")
         return all(answer.outcome != "later" for answer in answers)
 
@@ -242,15 +276,26 @@ class _Push:
             self._bench.run("empty_pushed")
 
 
-def _row(change: Change) -> dict[str, str | None]:
+def _row(change: Change) -> dict[str, str | bool | None]:
+    """What is kept of a change: not its document, which names a person."""
     return {
         "kind": change.kind,
         "record_id": change.record_id,
         "parent_id": change.parent_id,
         "operation": change.operation,
-        "document": change.document,
         "fingerprint": change.fingerprint,
+        "is_doubtful": change.is_doubtful,
     }
+
+
+def _buyer(change: Change) -> tuple[str, str]:
+    """Whom a change is about: the customer's id and the hash of the address, '' if nobody."""
+    told = json.loads(change.document or "{}")
+    if change.kind == "order":
+        told = told["customer"]
+    if "email_address" not in told:
+        return "", ""
+    return told["id"], md5(told["email_address"].strip().lower().encode()).hexdigest()
 
 
 def _currency(bench: Workbench) -> str:

@@ -85,9 +85,14 @@ class _OpenConnections:
     """Connections that stay open: the official client opens a new one for every call."""
 
     def __init__(
-        self, key: str, connections: int, take_turn: Callable[[], AbstractContextManager[None]]
+        self,
+        key: str,
+        connections: int,
+        take_turn: Callable[[], AbstractContextManager[None]],
+        hold_up: Callable[[float], None],
     ) -> None:
         self._take_turn = take_turn
+        self._hold_up = hold_up
         self._session = requests.Session()
         self._session.auth = ("user", key)
         for scheme in ("https://", "http://"):
@@ -117,6 +122,7 @@ class _OpenConnections:
             )
         seconds = retry_after(answer.headers)
         if answer.status_code in BUSY and seconds is not None:
+            self._hold_up(seconds)
             raise _busy(answer.status_code, seconds)
         return answer
 
@@ -437,9 +443,11 @@ def open_client(
     credentials: Credentials,
     connection: str,
     take_turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+    hold_up: Callable[[float], None] = lambda seconds: None,
 ) -> ApiClient:
     """The official client with its warts seen to; every call is made within `take_turn()`.
 
+    `hold_up` is told for how long Mailchimp asks everybody to wait, before `Retry` is raised.
     Raises `BadInput` if the connection is short.
     """
     key = credentials.require_password(connection)
@@ -452,7 +460,7 @@ def open_client(
     # The client replaces the word "server" anywhere in an address, a list's id too.
     client = ApiClient({"api_key": key, "server": ""})
     client.host = f"{url.removesuffix('/3.0')}/3.0"
-    client.request = _OpenConnections(key, Mailchimp.connections, take_turn).request
+    client.request = _OpenConnections(key, Mailchimp.connections, take_turn, hold_up).request
     return client
 
 

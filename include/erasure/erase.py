@@ -28,10 +28,13 @@ from include.activation.audiences import load_audiences
 from include.activation.calls import Patience
 from include.activation.ledger import ledgers
 from include.activation.reconcile import approach
+from include.commerce import people as commerce
+from include.commerce.push import Waiting
 from include.connections import Credentials, connection_id
 from include.destinations import Destination, known_destination
 from include.destinations.base import Batch, Member, NotOffered, RemoteAudience
-from include.erasure.person import People, Request, find_people, open_requests
+from include.destinations.mailchimp import Mailchimp
+from include.erasure.person import People, Request, addressed, find_people, open_requests
 from include.erasure.places import Places
 from include.erasure.tombstones import (
     Identifier,
@@ -55,12 +58,18 @@ KEPT = (
     " because the shop's books know it by that."
 )
 
+# How long Mailchimp may take for batches that are under way, before the erasure is called again.
+BATCHES = Waiting(longest=120, between=5)
+
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class AtDestination:
-    """What one destination answered; `account` is ours there."""
+    """What one destination answered; `account` is ours there.
+
+    `mailchimp_store` is the store of a Mailchimp list, with the customers that it may know.
+    """
 
     destination: str
     account: str
@@ -94,12 +103,14 @@ def erase(
     only: Sequence[str] = (),
     progress: Progress | None = None,
     patience: Patience | None = None,
+    waiting: Waiting | None = None,
 ) -> list[Certificate]:
     """Fulfil requests (default: all open ones that came by a source, or those named in `only`).
 
     Finishes first what an earlier call was killed in. Calling it again for the same person does no
-    harm. Raises `Retry` while a sync that names one of them is not finished (nobody is sent, but a
-    batch may be on its way), or another process publishes, loads or erases; then call it again.
+    harm. Raises `Retry` while a sync that names one of them, or a batch of purchases, is not
+    finished (nobody is sent, but a batch may be on its way), or another process publishes, loads,
+    pushes or erases; then call it again.
     Raises what a destination raised, once all other places are done; then call it again, too.
     """
     progress = progress or _silent
@@ -108,7 +119,8 @@ def erase(
         if requests is None:
             requests = _open(settings, only)
         if requests:
-            done.append(_Erasure(settings, requests, credentials, progress, patience).run())
+            erasure = _Erasure(settings, requests, credentials, progress, patience, waiting)
+            done.append(erasure.run())
     return done
 
 
@@ -130,6 +142,7 @@ class _Erasure:
         credentials: Callable[[str], Credentials],
         progress: Progress,
         patience: Patience | None,
+        waiting: Waiting | None,
     ) -> None:
         self.settings = settings
         self.store = Store(settings.store)
@@ -137,6 +150,7 @@ class _Erasure:
         self.credentials = credentials
         self.report = progress
         self.patience = patience
+        self.waiting = waiting or BATCHES
         self.began_at = _now()
 
     def run(self) -> Certificate:
@@ -152,8 +166,11 @@ class _Erasure:
         tombstones = add_tombstones(self.settings, people.identifiers)
 
         places = Places(self.settings, people, self.report)
-        answered, failures = self._at_destinations(identities)
         counts: dict[str, int] = {}
+        # Before the contacts go: a purchase that is on its way could make one again.
+        counts["purchases told and journeys"], in_stores, failures = self._in_commerce(people)
+        at_destinations, failed = self._at_destinations(identities)
+        answered, failures = in_stores + at_destinations, failures + failed
         rows, waiting = places.activation()
         counts["plans, receipts, state and statuses"] = rows
         for what, step in (
@@ -198,9 +215,34 @@ class _Erasure:
         names = {target.to for one in load_audiences().values() for target in one.destinations}
         names |= {ledger.destination for ledger in ledgers(self.store)}
         return {
-            name: _addressed(known_destination(name), people) | places.identities_held(name)
+            name: addressed(known_destination(name), people) | places.identities_held(name)
             for name in names
         }
+
+    def _in_commerce(
+        self, people: People
+    ) -> tuple[int, tuple[AtDestination, ...], list[RegularsError]]:
+        """What we held of purchases and journeys in rows, and what Mailchimp's stores answered."""
+        count = 0
+        answered = []
+        failures: list[RegularsError] = []
+        for list_id in commerce.lists(self.store):
+            self.report(f"purchases and journeys of {list_id} ...")
+            try:
+                count += commerce.forget_travellers(self.settings, list_id, people)
+            except RegularsError as error:
+                failures.append(error)
+            try:
+                credentials = self.credentials(Mailchimp.connection())
+                forgotten = commerce.forget_buyers(
+                    self.settings, list_id, credentials, people, self.waiting
+                )
+                count += forgotten.rows
+                told = (forgotten.store_id, forgotten.customers, forgotten.answer)
+                answered.append(AtDestination("mailchimp_store", *told))
+            except RegularsError as error:
+                failures.append(error)
+        return count, tuple(answered), failures
 
     def _at_destinations(
         self, identities: Mapping[str, Collection[str]]
@@ -270,17 +312,6 @@ class _Erasure:
             places=counts,
             destinations=answered,
         )
-
-
-def _addressed(destination: type[Destination], people: People) -> set[str]:
-    """The people's identities at a destination, by the destination's own rule."""
-    if not people.contacts:
-        return set()
-    with duckdb.connect() as connection:
-        warehouse = Warehouse(connection)
-        warehouse.run("given_contacts", contacts=list(people.contacts))
-        rows = connection.sql(destination.contacts_sql).select("identity").fetchall()
-    return {identity for (identity,) in rows if identity}
 
 
 def _open(settings: Settings, only: Sequence[str]) -> list[Request]:

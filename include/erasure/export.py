@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ import duckdb
 
 from include import publishing
 from include.activation.ledger import ledgers
-from include.erasure.person import Request, find_people
+from include.commerce import people as commerce
+from include.destinations.mailchimp import Mailchimp
+from include.erasure.person import People, Request, addressed, find_people
 from include.erasure.rows import about_a_person
-from include.erasure.tombstones import show_identifiers
+from include.erasure.tombstones import Identifier, show_identifiers
 from include.erasure.warehouse import RAW, tables_and_columns
 from include.errors import BadInput, Stop
 from include.settings import Settings
@@ -28,9 +30,10 @@ Rows = list[dict[str, Any]]
 def export_person(settings: Settings, request: Request, target: Path) -> dict[str, int]:
     """Write all that is held on the person to a new file (mode 0600); the rows by table.
 
-    That is: the raw tables as sources told them, what the newest snapshot makes of it, and what
-    each destination was sent by our account. Raises `BadInput` if the file is there already, `Stop`
-    where there is nothing to look at yet.
+    That is: the raw tables as sources told them, what the newest snapshot makes of it, what each
+    destination was sent by our account, what Mailchimp's stores were told of the person's purchases
+    (by the records' ids), and the journeys that the person was sent into. Raises `BadInput` if the
+    file is there already, `Stop` where there is nothing to look at yet.
     """
     store = Store(settings.store)
     if not settings.warehouse_path.exists():
@@ -56,8 +59,23 @@ def export_person(settings: Settings, request: Request, target: Path) -> dict[st
                 with _local(store, ledger.state) as file:
                     rows = connection.read_parquet(file)
                     _take(held, f"sent.{ledger.destination}.{ledger.audience}", rows, rows.columns)
+    held |= _commerce(settings, store, people, held)
     _write(target, {"identifiers": sorted(people.identifiers), "tables": held})
     return {table: len(rows) for table, rows in held.items()}
+
+
+def _commerce(
+    settings: Settings, store: Store, people: People, held: Mapping[str, Rows]
+) -> dict[str, Rows]:
+    """Orders name nobody there: they are the person's by what was found before."""
+    orders = {row["order_id"] for rows in held.values() for row in rows if row.get("order_id")}
+    hashes: set[Identifier] = {("identity", one) for one in addressed(Mailchimp, people)}
+    known = People(people.identifiers | hashes)
+    return {
+        path: rows
+        for list_id in commerce.lists(store)
+        for path, rows in commerce.told_of(settings, list_id, known, sorted(orders)).items()
+    }
 
 
 def _take(

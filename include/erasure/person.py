@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import duckdb
 
+from include.destinations import Destination
 from include.erasure.tombstones import Identifier, Kind, show_identifiers
 from include.publishing import Snapshot
 from include.raw_tables import declared, e164
@@ -93,6 +94,17 @@ def find_people(
     return People(
         frozenset((row["kind"], row["value"]) for row in found), tuple(_variants(written))
     )
+
+
+def addressed(destination: type[Destination], people: People) -> set[str]:
+    """The people's identities at a destination, by the destination's own rule."""
+    if not people.contacts:
+        return set()
+    with duckdb.connect() as connection:
+        warehouse = Warehouse(connection)
+        warehouse.run("given_contacts", contacts=list(people.contacts))
+        rows = connection.sql(destination.contacts_sql).select("identity").fetchall()
+    return {identity for (identity,) in rows if identity}
 
 
 def _tables_of_people() -> Iterator[str]:

@@ -78,7 +78,7 @@ def compact(settings: Settings) -> None:
     fresh = settings.warehouse_path.with_suffix(".compacting")
     fresh.unlink(missing_ok=True)
     with visit(settings) as warehouse:
-        # Landing's view of the page it read last: its file may be gone by now.
+        # An earlier release left a view of the page it read last: its file may be gone by now.
         warehouse.run("forget_last_page")
         copy_database(warehouse, str(fresh))
         fresh.chmod(PRIVATE)

@@ -14,14 +14,7 @@ joined as (
         pushed.kind is not null as was_pushed,
         coalesce(answers.kind, pushed.kind) as kind,
         coalesce(answers.record_id, pushed.record_id) as record_id,
-        coalesce(answers.parent_id, pushed.parent_id) as parent_id,
-        -- neither could it be made, nor is it there: it will not be before its data change
-        coalesce(
-            answers.outcome = 'absent'
-            and answers.operation = 'change'
-            and pushed.fingerprint is null,
-            false
-        ) as is_hopeless
+        coalesce(answers.parent_id, pushed.parent_id) as parent_id
     from pushed
     full join answers
         on pushed.kind = answers.kind and pushed.record_id = answers.record_id
@@ -33,17 +26,19 @@ select
     parent_id,
     case
         when outcome = 'present' then null
-        when outcome in ('done', 'refused') or is_hopeless then fingerprint
+        when outcome in ('done', 'refused') then fingerprint
         else pushed_fingerprint
     end as fingerprint,
     case
-        when is_hopeless or outcome is null or outcome = 'later' then pushed_refusal
+        when outcome is null or outcome = 'later' then pushed_refusal
+        -- why it could not be made says more than that it is not there to be changed
+        when outcome = 'refused' and pushed_fingerprint is null
+            then coalesce(pushed_refusal, refusal)
         else refusal
     end as refusal
 from joined
 where
     outcome is null
-    or is_hopeless
     or (outcome = 'done' and operation <> 'delete')
     or (outcome = 'later' and was_pushed)
     or outcome in ('present', 'refused')

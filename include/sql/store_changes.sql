@@ -1,6 +1,6 @@
 -- What must be said so that the store holds the table `records`, by what the view `pushed` says that it
 -- holds: one row per record, of one part of all. What is no longer wanted is deleted, except for what
--- others may still name.
+-- others may still name. Doubtful is what Mailchimp would not create, and may have.
 select
     coalesce(records.kind, pushed.kind) as kind,
     coalesce(records.record_id, pushed.record_id) as record_id,
@@ -11,7 +11,8 @@ select
         else 'change'
     end as operation,
     records.document,
-    records.fingerprint
+    records.fingerprint,
+    pushed.record_id is not null and pushed.fingerprint is null as is_doubtful
 from records
 full join (
     select * from pushed

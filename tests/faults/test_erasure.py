@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import md5, sha256
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from include.commerce.journeys import trigger_journeys
+from include.commerce.push import Waiting, push_purchases
+from include.connections import Credentials
 from include.destinations import DESTINATIONS
 from include.erasure.erase import Certificate, certificates, erase
 from include.erasure.export import export_person
@@ -30,6 +33,7 @@ from include.publishing import ANALYTICS, current
 from include.settings import PROJECT
 from include.store import Store
 from tests.include.activation.shop import QUICK, Person, Shop
+from tests.include.commerce.test_push import line, order, table
 from tests.include.sources.shops import LINES, declare, raw, write_csv
 from tests.sandbox_server import Sandbox, start_sandbox
 
@@ -74,6 +78,8 @@ REQUESTS = {
     "customers_of": "shop",
     "columns": {"request_id": "id", "requested_at": "at", "email": "email"},
 }
+PUSHED = "commerce/mailchimp/regulars/pushed.parquet"
+JOURNEY = "commerce/mailchimp/regulars/journeys/lapsed_vips-1-2"
 ASKED = [["r-1", "2026-03-01 10:00:00", EMAIL]]
 
 
@@ -104,7 +110,12 @@ class Trade:
 
     def publish(self, persons: list[Person]) -> None:
         """A snapshot as `publish` leaves it, its analytics file among the rest."""
-        self.shop.publish(persons)
+        bought = {
+            "orders": table("orders", [order(_number(p), _number(p)) for p in persons]),
+            "order_lines": table("order_lines", [line(_number(p)) for p in persons]),
+            "offer_codes": table("offer_codes", []),
+        }
+        self.shop.publish(persons, more=bought)
         store = self.shop.store
         with store.workspace() as folder:
             file = Path(folder) / "analytics.duckdb"
@@ -135,10 +146,28 @@ class Trade:
         for destination in ("mailchimp", "meta"):
             self.shop.sync(destination)
 
+    def tell(self) -> None:
+        """Mailchimp of purchases, and of newcomers who travel."""
+        push_purchases(self.shop.settings, self.connection, Waiting(longest=20, between=0))
+        trigger_journeys(self.shop.settings, self.connection)
+
+    def connection(self, name: str) -> Credentials:
+        return self.shop.credentials[name.removesuffix("_default")]
+
+    def pushed(self, kind: str) -> set[str]:
+        """The records of Mailchimp's store by our account."""
+        rows = duckdb.read_parquet(self.shop.store.locate(PUSHED))
+        return {row[0] for row in rows.filter(f"kind = '{kind}'").select("record_id").fetchall()}
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Mailchimp's store."""
+        return self.shop.sandbox.truth()["mailchimp"]["stores"]["regulars-regulars"]
+
     def erase(self, requests: list[Request] | None = None) -> list[Certificate]:
         return erase(
             self.shop.settings,
-            lambda connection: self.shop.credentials[connection.removesuffix("_default")],
+            self.connection,
             requests,
             patience=QUICK,
         )
@@ -181,9 +210,22 @@ def trade(tmp_path: Path, sandbox: Sandbox) -> Trade:
     trade.load()
     trade.build()
     trade.publish(everybody)
+    found = shop.credentials["mailchimp"]
+    shop.credentials["mailchimp"] = replace(
+        found, extra={**found.extra, "shop_name": "Mugs", "journeys": "lapsed_vips=1/2"}
+    )
+    # Everybody has come in since.
+    shop.store.write(f"{JOURNEY}/since.json", b'{"since": "2026-01-01T00:00:00"}')
     trade.sync()
+    # By now the list has contacts, of which Mailchimp tells.
+    trade.sync()
+    trade.tell()
     shop.store.write("inbox/hooks/20260301T100000000000-x.json", f'{{"body": "{EMAIL}"}}'.encode())
     return trade
+
+
+def _number(person: Person) -> int:
+    return int(person.customer_id.removeprefix("shop:"))
 
 
 def files(folder: Path) -> list[Path]:
@@ -209,6 +251,8 @@ def test_case_42_after_an_erasure_nothing_of_the_person_is_anywhere_and_figures_
     # The canary was everywhere, so that looking for it means something.
     assert {".csv", ".gz", ".parquet", ".duckdb", ".json"} <= places
     assert any(place.startswith("vendor") for place in trade.traces())
+    assert CANARY.customer_id in trade.told["orders"]
+    assert CANARY.mailchimp_id in trade.shop.sandbox.truth()["mailchimp"]["journeys"]["1/2"]
     trade.ask()
     trade.load()
 
@@ -226,7 +270,17 @@ def test_case_42_after_an_erasure_nothing_of_the_person_is_anywhere_and_figures_
     answers = {one.destination: one.answer for one in certificate.destinations}
     assert answers["mailchimp"]["erased"] == 1
     assert answers["meta"]["received"] > 0
-    for place in ("landing pages", "published snapshots", "waiting calls", "quarantined pages"):
+    assert answers["mailchimp_store"] == {"orders_deleted": 1, "customers_deleted": 1}
+    assert set(trade.told["orders"]) == set(trade.told["customers"])
+    assert set(trade.told["orders"]) == {one.customer_id for one in OTHERS}
+    assert "shop:1" not in trade.pushed("customer") | trade.pushed("order")
+    for place in (
+        "purchases told and journeys",
+        "landing pages",
+        "published snapshots",
+        "waiting calls",
+        "quarantined pages",
+    ):
         assert certificate.places[place] > 0, place
     assert trade.shop.held("mailchimp") == trade.shop.there("mailchimp")
     snapshot = current(trade.shop.store)
@@ -268,6 +322,8 @@ def test_case_42_neither_the_export_nor_a_backup_nor_a_rebuild_brings_the_person
     # Even a snapshot that still has the person sends nobody.
     trade.publish([CANARY, *OTHERS])
     trade.sync()
+    trade.tell()
+    assert set(trade.told["orders"]) == {one.customer_id for one in OTHERS}
     assert len(trade.shop.there("mailchimp")) == len(trade.shop.there("meta")) == len(OTHERS)
     assert not any(place.startswith("vendor") for place in trade.traces())
 
@@ -393,6 +449,13 @@ def test_case_42_a_person_is_told_all_that_is_held_in_a_private_file(trade: Trad
     assert {"raw.contacts", "raw.order_lines", "published.contacts"} <= held["tables"].keys()
     assert len(held["tables"]["raw.order_lines"]) == 2
     assert held["tables"]["sent.mailchimp.lapsed_vips"]
+    told = held["tables"][PUSHED]
+    assert {(row["kind"], row["record_id"]) for row in told} == {
+        ("customer", "shop:1"),
+        ("order", "shop:1"),
+    }
+    [claim] = [row for path, rows in held["tables"].items() if JOURNEY in path for row in rows]
+    assert claim["identity"] == CANARY.mailchimp_id
     assert "person2" not in target.read_text()
     with pytest.raises(BadInput, match="there already"):
         export_person(trade.shop.settings, asked, target)

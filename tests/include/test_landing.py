@@ -69,6 +69,13 @@ def test_an_order_line_arrives_with_all_that_follows_from_it(settings):
     assert ann["currency"] == "EUR"
 
 
+def test_landing_leaves_nothing_but_tables_in_the_warehouse(settings):
+    ingest(settings)
+    with visit(settings) as warehouse:
+        views = warehouse.connection.sql("select view_name from duckdb_views() where not internal")
+        assert views.fetchall() == []
+
+
 def test_row_numbers_count_within_their_file(settings, tmp_path):
     write_csv(tmp_path / "export" / "b.csv", [["3", *ANN[1:]], ["4", *BEN[1:]]])
     ingest(settings)

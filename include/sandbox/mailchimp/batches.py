@@ -22,7 +22,7 @@ from starlette.types import Message
 
 from include.sandbox.answers import Json, Refusal, dump
 from include.sandbox.mailchimp.problems import problem
-from include.sandbox.mailchimp.requests import read_json
+from include.sandbox.mailchimp.requests import page, read_json
 from include.sandbox.mailchimp.resources import shown
 from include.sandbox.truth import Truth, now
 
@@ -137,6 +137,14 @@ def add_batch_routes(app: FastAPI, truth: Truth) -> None:
                 (batch_id, dump(operations).decode(), now()),
             )
         return Json(resource(request, require(batch_id)))
+
+    @app.get("/batches")
+    async def batches(request: Request) -> Json:
+        count, offset = page(request)
+        rows = truth.all("SELECT * FROM mailchimp_batches ORDER BY submitted_at, id")
+        shown_rows = [resource(request, row) for row in rows[offset : offset + count]]
+        content = {"batches": shown_rows, "total_items": len(rows), "_links": []}
+        return shown(request, content)
 
     @app.get("/batches/{batch_id}")
     async def status(request: Request, batch_id: str) -> Json:

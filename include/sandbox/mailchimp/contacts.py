@@ -324,6 +324,9 @@ class Lists:
             "DELETE FROM mailchimp_segment_members WHERE member_number = ?", (row["member_number"],)
         )
         connection.execute(
+            "DELETE FROM mailchimp_journey_triggers WHERE member_id = ?", (row["id"],)
+        )
+        connection.execute(
             """
             UPDATE mailchimp_members SET
                 status = 'forgotten', status_by = '', email_address = '', merge_fields = '{}',

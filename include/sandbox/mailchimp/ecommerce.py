@@ -12,7 +12,7 @@ from starlette.responses import Response
 from include.sandbox.answers import Json, Refusal, dump
 from include.sandbox.mailchimp.contacts import Lists, RowRefused, check_address, subscriber_hash
 from include.sandbox.mailchimp.problems import problem
-from include.sandbox.mailchimp.requests import read_json
+from include.sandbox.mailchimp.requests import page, read_json
 from include.sandbox.mailchimp.resources import shown
 from include.sandbox.truth import Truth
 
@@ -58,6 +58,21 @@ class Stores:
             "SELECT * FROM mailchimp_store_records WHERE store_id = ? AND kind = ? AND id = ?",
             (store_id, kind, record_id),
         )
+
+    def orders(self, store_id: str, customer_id: str | None) -> list[dict[str, Any]]:
+        """All orders of a store, or those of one customer."""
+        rows = self.truth.all(
+            """
+            SELECT document FROM mailchimp_store_records
+            WHERE
+                store_id = :store_id
+                AND kind = 'orders'
+                AND (:customer_id IS NULL OR document ->> '$.customer.id' = :customer_id)
+            ORDER BY id
+            """,
+            {"store_id": store_id, "customer_id": customer_id},
+        )
+        return [json.loads(row["document"]) for row in rows]
 
     def check(self, store_id: str, kind: str, document: dict[str, Any]) -> None:
         """Refuse what Mailchimp refuses."""
@@ -216,6 +231,20 @@ def add_store_routes(app: FastAPI, truth: Truth, lists: Lists) -> None:
         if kind not in REQUIRED or kind == "promo-codes":
             raise Refusal(problem("ResourceNotFound"))
         return create(store_id, kind, await read_json(request))
+
+    @app.get("/ecommerce/stores/{store_id}/orders")
+    async def orders(request: Request, store_id: str) -> Json:
+        stores.require(store_id)
+        count, offset = page(request)
+        customer = request.query_params.get("customer_id")
+        found = stores.orders(store_id, customer)
+        content = {
+            "store_id": store_id,
+            "orders": [order | {"_links": []} for order in found[offset : offset + count]],
+            "total_items": len(found),
+            "_links": [],
+        }
+        return shown(request, content)
 
     def write(store_id: str, kind: str, record_id: str, method: str, body: dict[str, Any]) -> Any:
         stores.require(store_id)

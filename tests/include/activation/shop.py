@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import md5, sha256
@@ -86,10 +86,11 @@ class Shop:
         audience: str = "lapsed_vips",
         published_at: datetime | None = None,
         codes: dict[str, str] | None = None,
+        more: Mapping[str, pa.Table] | None = None,
     ) -> Snapshot:
         """A snapshot in which `wanted` are in the audience at both destinations.
 
-        codes: those of offers, by the offer's id.
+        codes: those of offers, by the offer's id. more: other tables, by name.
         """
         published_at = published_at or datetime.now(UTC)
         wanted = list(wanted)
@@ -103,6 +104,7 @@ class Shop:
         if codes is not None:
             rows = [{"offer_id": offer_id, "code": code} for offer_id, code in codes.items()]
             contents["offer_codes"] = pa.Table.from_pylist(rows)
+        contents |= more or {}
         snapshot = Snapshot(
             snapshot_id=snapshot_id,
             as_of=date(2026, 1, 31),
@@ -225,7 +227,12 @@ def _contacts(persons: list[Person]) -> pa.Table:
         "language",
     )
     rows = [{name: getattr(person, name) for name in names} for person in persons]
-    return pa.Table.from_pylist(rows, schema=pa.schema([(n, pa.string()) for n in names]))
+    told = pa.Table.from_pylist(rows, schema=pa.schema([(n, pa.string()) for n in names]))
+    consents = pa.array([True] * len(rows), pa.bool_())
+    suppressed = pa.nulls(len(rows), pa.string())
+    return told.append_column("has_email_consent", consents).append_column(
+        "suppressed_reason", suppressed
+    )
 
 
 def long_ago() -> datetime:

@@ -76,7 +76,7 @@ def test_a_preview_tells_in_counts_who_is_in_why_and_who_is_kept_out(published: 
 
 def test_a_preview_shows_nobody(published: Shop):
     text = str(asdict(preview(published.settings, audience(fields=["tier"]))))
-    for known in ("shop:", "@", "gold", "74"):
+    for known in ("shop:", "@", "gold", "74 days"):
         assert known not in text
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from include.activation.lease import hold_lease
 from include.activation.ledger import ROOT
+from include.activation.turns import NotCalled
 from include.commerce.journeys import Step, Triggered, read_steps, trigger_journeys
 from include.connections import Credentials
 from include.errors import BadInput, Reauthorise, Retry
@@ -118,6 +120,28 @@ def test_a_refused_key_costs_nobody_the_journey(shop: Traveller):
         shop.trigger()
     shop.password = good
     assert shop.trigger().sent == 2
+
+
+def test_an_account_that_is_limited_costs_nobody_the_journey(shop: Traveller):
+    shop.holds([1, 2])
+    shop.hold_up(200)
+    calls = len(shop.sandbox.calls())
+    with pytest.raises(NotCalled):
+        shop.trigger()
+    assert len(shop.sandbox.calls()) == calls
+
+    shop.let_go_on()
+    assert shop.trigger().sent == 2
+
+
+def test_two_runs_at_once_send_nobody_twice(shop: Traveller):
+    shop.holds([1])
+    with (
+        hold_lease(shop.store, "commerce/mailchimp/regulars/journeys/lease", 0),
+        pytest.raises(Retry, match="commerce/mailchimp/regulars/journeys is"),
+    ):
+        shop.trigger()
+    assert shop.trigger().sent == 1
 
 
 def test_journeys_are_read_to_the_letter():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, date, datetime
 from hashlib import md5, sha256
 from pathlib import Path
@@ -11,10 +14,13 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from include.activation.lease import hold_lease
 from include.activation.ledger import ROOT
+from include.activation.turns import NotCalled, Turns
 from include.commerce import push as commerce
 from include.commerce.push import Told, Waiting, push_purchases
 from include.connections import Credentials
+from include.destinations.mailchimp import Mailchimp
 from include.errors import BadInput, Reauthorise, Retry, Stop
 from include.publishing import CURRENT, IDENTIFIER, Published, Snapshot
 from include.settings import Settings
@@ -22,8 +28,8 @@ from include.store import Store
 from tests.sandbox_server import Sandbox
 
 TABLES = {
-    "contacts": """customer_id varchar, email varchar, first_name varchar, last_name varchar,
-        has_email_consent boolean, suppressed_reason varchar""",
+    "contacts": """customer_id varchar, email varchar, phone_key varchar, first_name varchar,
+        last_name varchar, has_email_consent boolean, suppressed_reason varchar""",
     "orders": """order_id varchar, customer_id varchar, ordered_at timestamp,
         gross_amount decimal(18,4), discount_amount decimal(18,4), refunded_amount decimal(18,4),
         currency varchar, is_counted boolean, is_cancelled boolean, is_refund_only boolean""",
@@ -65,11 +71,23 @@ def code(number: int, **more: Any) -> dict[str, Any]:
     return {"offer_id": f"come_back:{number}", "code": f"C0DE{number}"} | terms | more
 
 
+def table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows of a published table, with all the columns that it has."""
+    with duckdb.connect() as connection:
+        connection.execute(f"create table rows ({TABLES[name]})")
+        if rows:
+            columns = dict.fromkeys(column for row in rows for column in row)
+            told = {column: [row.get(column) for row in rows] for column in columns}
+            connection.register("told", pa.table(told))
+            connection.execute("insert into rows by name select * from told")
+        return connection.table("rows").to_arrow_table()
+
+
 class Shop:
     """Publishes purchases, and tells Mailchimp of them."""
 
     def __init__(self, home: Path, sandbox: Sandbox) -> None:
-        self.settings = Settings(home=home, memory_limit="512MB", threads=1)
+        self.settings = Settings(home=home, memory_limit="512MB", threads=1, lock_wait_seconds=0)
         self.store = Store(self.settings.store)
         self.sandbox = sandbox
         self.extra = {
@@ -84,16 +102,10 @@ class Shop:
         now = datetime.now(UTC)
         snapshot_id = now.strftime(IDENTIFIER)
         published = {}
-        for name, columns in TABLES.items():
-            with self.store.workspace() as folder, duckdb.connect() as connection:
+        for name in TABLES:
+            with self.store.workspace() as folder:
                 file = Path(folder) / "table.parquet"
-                connection.execute(f"create table rows ({columns})")
-                if rows := tables.get(name):
-                    columns = dict.fromkeys(column for row in rows for column in row)
-                    told = {column: [row.get(column) for row in rows] for column in columns}
-                    connection.register("told", pa.table(told))
-                    connection.execute("insert into rows by name select * from told")
-                connection.table("rows").write_parquet(str(file))
+                duckdb.from_arrow(table(name, tables.get(name, []))).write_parquet(str(file))
                 checksum = sha256(file.read_bytes()).hexdigest()
                 self.store.take(file, f"published/{snapshot_id}/{name}.parquet")
             published[name] = Published(rows=len(tables.get(name, [])), sha256=checksum)
@@ -129,6 +141,19 @@ class Shop:
     def push(self, waiting: Waiting = QUICK) -> dict[str, Told]:
         found = Credentials(self.password, extra=self.extra)
         return {told.kind: told for told in push_purchases(self.settings, lambda _: found, waiting)}
+
+    def turns(self) -> Turns:
+        """What a sync would take its turns from."""
+        found = Credentials(self.password)
+        return Turns(self.settings.home, Mailchimp, found, longest_wait=1, fence=lambda: None)
+
+    def hold_up(self, seconds: float) -> None:
+        """A sync was told that nobody may call this account for so long."""
+        self.turns().hold_up(seconds)
+
+    def let_go_on(self) -> None:
+        for file in self.settings.home.glob("turns/*/moments.json"):
+            file.unlink()
 
     @property
     def told(self) -> dict[str, Any]:
@@ -300,8 +325,10 @@ def test_a_record_that_is_refused_is_counted_and_left_until_it_changes(
         order_lines=[line(1), bad | {"sku": "EMPTY"}],
     )
 
-    shop.push()
+    told = shop.push()
     assert set(shop.told["orders"]) == {"shop:1"}
+    assert told["order"] == Told("order", created=1, changed=0, deleted=0, refused=1)
+    assert told["product"] == Told("product", created=1, changed=0, deleted=0, refused=1)
     calls = len(shop.sandbox.calls())
     assert shop.push() == {}
     assert {c["method"] for c in shop.sandbox.calls()[calls:]} == {"GET"}
@@ -364,6 +391,52 @@ def test_a_push_needs_a_name_for_the_store_a_sync_before_it_and_one_currency(sho
         shop.push()
     del shop.extra["shop_name"]
     with pytest.raises(BadInput, match="shop_name"):
+        shop.push()
+
+
+def test_a_push_waits_for_the_pause_of_a_sync_and_a_sync_for_that_of_a_push(shop: Shop):
+    shop.knows(range(1))
+    shop.publish(contacts=[contact(0)], orders=[order(1, 0)], order_lines=[line(1)])
+    shop.hold_up(200)
+    calls = len(shop.sandbox.calls())
+    with pytest.raises(NotCalled):
+        shop.push()
+    assert len(shop.sandbox.calls()) == calls
+
+    shop.let_go_on()
+    shop.sandbox.fault(
+        path="stores", action="status", status=429, headers={"Retry-After": "200"}, times=1
+    )
+    with pytest.raises(Retry, match="busy"):
+        shop.push()
+    with pytest.raises(NotCalled):
+        shop.turns().wait()
+
+    shop.let_go_on()
+    assert shop.push()["order"].created == 1
+
+
+def test_a_push_keeps_to_the_connections_of_the_account(shop: Shop):
+    shop.knows(range(1))
+    shop.publish(contacts=[contact(0)], orders=[order(1, 0)], order_lines=[line(1)])
+    with ExitStack() as syncs, ThreadPoolExecutor(1) as pool:
+        for _ in range(Mailchimp.connections):
+            syncs.enter_context(shop.turns().take())
+        calls = len(shop.sandbox.calls())
+        pushing = pool.submit(shop.push)
+        time.sleep(1)
+        assert len(shop.sandbox.calls()) == calls
+        syncs.close()
+        assert pushing.result()["order"].created == 1
+
+
+def test_a_push_leaves_the_store_to_the_one_that_is_under_way(shop: Shop):
+    shop.knows(range(1))
+    shop.publish(contacts=[contact(0)])
+    with (
+        hold_lease(shop.store, "commerce/mailchimp/regulars/lease", 0),
+        pytest.raises(Retry, match="commerce/mailchimp/regulars is"),
+    ):
         shop.push()
 
 

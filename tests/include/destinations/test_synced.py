@@ -28,6 +28,7 @@ class OneDestination(Shop):
         super().__init__(home, sandbox)
         self.destination = destination
         self.drop = home / "drop"
+        self.has_ads_consent = True
         secret = "sandbox-receiver-secret-of-no-value"
         google = {"customer_id": "1234567890", "customer_match_terms": "accepted"}
         self.credentials |= {
@@ -52,7 +53,9 @@ class OneDestination(Shop):
             place = ours.column_names.index("channel")
             content = ours.set_column(place, "channel", [[self.destination] * ours.num_rows])
         elif "has_ads_consent" not in content.column_names:
-            content = content.append_column("has_ads_consent", [[True] * content.num_rows])
+            content = content.append_column(
+                "has_ads_consent", [[self.has_ads_consent] * content.num_rows]
+            )
         return super()._write(path, content)
 
 

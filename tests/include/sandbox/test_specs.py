@@ -134,6 +134,8 @@ def test_mailchimps_store_and_batches_are_as_its_description_says(call):
     order = {"id": "o1", "customer": buyer, "currency_code": "EUR", "order_total": 20}
     assert call("POST", f"{store}/orders", order | {"lines": [line]}).json()["id"] == "o1"
     assert call("PATCH", f"{store}/orders/o1", {"order_total": 18}).json()["order_total"] == 18
+    assert call("GET", f"{store}/orders", customer_id="c1").json()["orders"][0]["id"] == "o1"
+    assert call("GET", f"{store}/orders", customer_id="c2").json()["total_items"] == 0
     rule = {"id": "r1", "description": "15 off", "amount": 0.15, "type": "percentage"}
     assert call("POST", f"{store}/promo-rules", rule | {"target": "total"}).json()["id"] == "r1"
     code = {"id": "p1", "code": "C0DE", "redemption_url": "https://shop.test"}
@@ -145,6 +147,7 @@ def test_mailchimps_store_and_batches_are_as_its_description_says(call):
     batch = call("POST", "/batches", {"operations": [operation]}).json()
     states = [call("GET", f"/batches/{batch['id']}").json()["status"] for _ in range(4)]
     assert states == ["preprocessing", "started", "finalizing", "finished"]
+    assert call("GET", "/batches").json()["batches"][0]["id"] == batch["id"]
 
     assert call("POST", LIST, {"members": [ANN]}).status_code == 200
     trigger = "/customer-journeys/journeys/1/steps/2/actions/trigger"
