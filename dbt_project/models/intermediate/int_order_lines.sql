@@ -96,13 +96,19 @@ lines as (
         document_lines.sku,
         document_lines.product_name,
         document_lines.category,
-        case when times_told.is_taken_back then -document_lines.quantity else document_lines.quantity end
-            as quantity,
+        case
+            when times_told.is_taken_back then -document_lines.quantity
+            else document_lines.quantity
+        end as quantity,
         document_lines.unit_price,
-        case when times_told.is_taken_back then -document_lines.gross_amount else document_lines.gross_amount end
-            as gross_amount,
-        case when times_told.is_taken_back then -document_lines.discount_amount else document_lines.discount_amount end
-            as discount_amount,
+        case
+            when times_told.is_taken_back then -document_lines.gross_amount
+            else document_lines.gross_amount
+        end as gross_amount,
+        case
+            when times_told.is_taken_back then -document_lines.discount_amount
+            else document_lines.discount_amount
+        end as discount_amount,
         document_lines.currency,
         document_lines.country,
         document_lines.excluded_by,
