@@ -159,8 +159,8 @@
 {%- endmacro %}
 
 {#- Whether a customer is one of these; true in a full build. -#}
-{% macro is_customer_changed() -%}
-    {{ 'customer_id in (' ~ changed_customers() ~ ')' if is_increment() else 'true' }}
+{% macro is_customer_changed(customer_id='customer_id') -%}
+    {{ customer_id ~ ' in (' ~ changed_customers() ~ ')' if is_increment() else 'true' }}
 {%- endmacro %}
 
 {#- The changed orders and all others of these customers, as the table expression `touched_orders`

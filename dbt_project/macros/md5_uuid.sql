@@ -9,6 +9,15 @@
     {{ md5_uuid("'" ~ kind ~ ":' || " ~ value) }}
 {%- endmacro %}
 
+{#- A product as a number of 64 bits, the same in every build. -#}
+{% macro product_key(source, sku) -%}
+    {{ return(adapter.dispatch('product_key')(source, sku)) }}
+{%- endmacro %}
+
+{% macro default__product_key(source, sku) -%}
+    md5_number_lower({{ source }} || ':' || {{ sku }})
+{%- endmacro %}
+
 {#- A 128-bit value as 32 hexadecimal digits. -#}
 {% macro hex_digits(value) -%}
     replace(cast({{ value }} as varchar), '-', '')

@@ -1,18 +1,5 @@
 with
 
-lines as (
-
-    select
-        order_id,
-        sku,
-        sum(abs(quantity)) as quantity
-
-    from {{ ref('fct_order_lines') }}
-
-    group by 1, 2
-
-),
-
 allocations as (
 
     select * from {{ ref('int_refund_allocations') }}
@@ -38,6 +25,21 @@ taken_back as (
         sum(quantity) as quantity
 
     from allocations
+
+    group by 1, 2
+
+),
+
+lines as (
+
+    select
+        order_id,
+        sku,
+        sum(abs(quantity)) as quantity
+
+    from {{ ref('fct_order_lines') }}
+
+    where order_id in (select taken_back.order_id from taken_back)
 
     group by 1, 2
 

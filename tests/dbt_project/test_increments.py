@@ -19,8 +19,17 @@ TABLES = (
     "intermediate.int_refund_allocations",
     "marts.orders",
     "intermediate.int_customer_days",
+    "intermediate.int_customer_discounts",
+    "intermediate.int_customer_products",
+    "intermediate.int_order_movements",
+    "intermediate.int_reorders",
 )
-CHAIN = ["--select", "+int_customer_days", "--exclude-resource-type", "test"]
+CHAIN = [
+    "--select",
+    *(f"+{table.removeprefix('intermediate.')}" for table in TABLES if ".int_" in table),
+    "--exclude-resource-type",
+    "test",
+]
 STARTS = "select count(distinct start_id) from intermediate.builds where start_id != ''"
 RULES = """
 insert into raw.source_rules values ('till', 'cancellation_prefix', 'C'),
@@ -81,6 +90,7 @@ class History:
         ]
         document = {"order_id": order_id or f"shop:{self.number}", "lines": lines}
         document |= {"ordered_date": str(self.moment()), "refunds": refunds, "payments": payments}
+        document |= {"discount_codes": self.draw.choice([[], ["FIRST"]])}
         self.shop.place(
             [document | self.who() | ({"cancelled_at": cancelled} if cancelled else {})]
         )
@@ -198,9 +208,10 @@ def test_an_increment_equals_a_full_build_whatever_happened(tmp_path, seed):
     history = History(shop, seed)
     history.live(60)
     shop.build(*CHAIN, as_of=history.day)
-    for days in (1, 0, 4):
+    for days, events in ((1, 25), (4, 0), (0, 25)):
         history.day += timedelta(days=days)
-        history.live(25)
+        if events:
+            history.live(events)
         shop.build(*CHAIN, as_of=history.day)
         assert state(shop) == in_full(shop, tmp_path / "full", history.day)
     assert all(state(shop).values())

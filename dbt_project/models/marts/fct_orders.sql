@@ -238,44 +238,80 @@ orders_with_state as (
 
 ),
 
-final as (
+-- Two small groupings instead of a sort of all orders.
+first_instants as (
 
     select
-        order_id,
-        source,
         customer_id,
-        ordered_at,
-        ordered_date,
-        gross_amount,
-        discount_amount,
-        refunded_amount,
-        net_amount,
-        margin_amount,
-        tax_amount,
-        shipping_amount,
-        shipping_refunded_amount,
-        paid_amount,
-        currency,
-        order_currency_refunded_amount,
-        order_currency_net_amount,
-        order_currency,
-        exchange_rate,
-        country,
-        line_count,
-        payment_status,
-        not is_cancelled and not is_refund_only as is_counted,
-        is_cancelled,
-        is_refund_only,
-        is_over_refunded,
+        min(ordered_at) as ordered_at
+
+    from orders_with_state
+
+    where
         customer_id is not null
         and not is_cancelled
         and not is_refund_only
-        and row_number() over (
-            partition by customer_id, is_cancelled or is_refund_only
-            order by ordered_at, order_id
-        ) = 1 as is_first_order
+
+    group by customer_id
+
+),
+
+first_orders as (
+
+    select
+        orders_with_state.customer_id,
+        min(orders_with_state.order_id) as order_id
 
     from orders_with_state
+
+    inner join first_instants
+        on
+            orders_with_state.customer_id = first_instants.customer_id
+            and orders_with_state.ordered_at = first_instants.ordered_at
+
+    where
+        not orders_with_state.is_cancelled
+        and not orders_with_state.is_refund_only
+
+    group by orders_with_state.customer_id
+
+),
+
+final as (
+
+    select
+        orders.order_id,
+        orders.source,
+        orders.customer_id,
+        orders.ordered_at,
+        orders.ordered_date,
+        orders.gross_amount,
+        orders.discount_amount,
+        orders.refunded_amount,
+        orders.net_amount,
+        orders.margin_amount,
+        orders.tax_amount,
+        orders.shipping_amount,
+        orders.shipping_refunded_amount,
+        orders.paid_amount,
+        orders.currency,
+        orders.order_currency_refunded_amount,
+        orders.order_currency_net_amount,
+        orders.order_currency,
+        orders.exchange_rate,
+        orders.country,
+        orders.line_count,
+        orders.payment_status,
+        not orders.is_cancelled and not orders.is_refund_only as is_counted,
+        orders.is_cancelled,
+        orders.is_refund_only,
+        orders.is_over_refunded,
+        first_orders.order_id is not null as is_first_order
+
+    from orders_with_state as orders
+
+    left join first_orders
+        on orders.order_id = first_orders.order_id
 
 )
 

@@ -6,7 +6,9 @@ orders as (
 
     select * from {{ ref('fct_orders') }}
 
-    where customer_id is not null
+    where
+        customer_id is not null
+        and {{ is_customer_changed() }}
 
 ),
 

@@ -9,6 +9,7 @@ lines as (
     where
         customer_id is not null
         and sku is not null
+        and {{ is_customer_changed() }}
 
 ),
 
@@ -17,7 +18,7 @@ products as (
     select
         source,
         sku,
-        product_number
+        product_key
 
     from {{ ref('int_products') }}
 
@@ -29,7 +30,7 @@ final as (
 
     select
         lines.customer_id,
-        products.product_number,
+        products.product_key,
         min(case when lines.line_kind = 'sale' then lines.ordered_date end)
             as first_purchase_date,
         max(case when lines.line_kind = 'sale' then lines.ordered_date end)
@@ -46,7 +47,7 @@ final as (
 
     group by
         lines.customer_id,
-        products.product_number
+        products.product_key
 
     having count(case when lines.line_kind = 'sale' then 1 end) > 0
 

@@ -1,5 +1,5 @@
--- What is sold, most often sold first. The number is short, so that millions of pairs and
--- purchases need little room; it changes from build to build.
+-- What is sold, most often sold first. The number is short, so that millions of pairs need little
+-- room; it changes from build to build, the key does not.
 with
 
 lines as (
@@ -110,6 +110,7 @@ final as (
         cast(
             row_number() over (order by line_count desc, source asc, sku asc) as integer
         ) as product_number,
+        {{ product_key('source', 'sku') }} as product_key,
         source,
         sku,
         product_name,

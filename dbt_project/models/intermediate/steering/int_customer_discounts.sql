@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('fct_order_lines') }}
 with
 
 documents as (
@@ -26,6 +27,7 @@ final as (
     where
         orders.is_counted
         and orders.customer_id is not null
+        and {{ is_customer_changed('orders.customer_id') }}
 
     group by orders.customer_id
 

@@ -275,11 +275,10 @@ redeemed as (
 events as (
 
     select
-        concat('expire:', customer_id, ':', expires_on) as entry_id,
+        null as redemption_id,
         customer_id,
         'expire' as entry_kind,
         expires_on as booked_date,
-        0 as event_order,
         0 as redeemed_points,
         earned_to as expired_to,
         null as order_id
@@ -289,11 +288,10 @@ events as (
     union all
 
     select
-        concat('redeem:', redemption_id) as entry_id,
+        redemption_id,
         customer_id,
         'redeem' as entry_kind,
         redeemed_date as booked_date,
-        1 as event_order,
         points as redeemed_points,
         null as expired_to,
         order_id
@@ -307,7 +305,7 @@ events_with_sums as (
         *,
         sum(redeemed_points) over (
             partition by customer_id
-            order by booked_date, event_order, entry_id
+            order by booked_date asc, redemption_id asc nulls first
             rows between unbounded preceding and current row
         ) as redeemed_to
 
@@ -328,12 +326,12 @@ steps as (
     window
         so_far as (
             partition by customer_id
-            order by booked_date, event_order, entry_id
+            order by booked_date asc, redemption_id asc nulls first
             rows between unbounded preceding and current row
         ),
         before as (
             partition by customer_id
-            order by booked_date, event_order, entry_id
+            order by booked_date asc, redemption_id asc nulls first
             rows between unbounded preceding and 1 preceding
         )
 
@@ -369,7 +367,10 @@ entries as (
     union all
 
     select
-        entry_id,
+        case
+            when redemption_id is null then concat('expire:', customer_id, ':', booked_date)
+            else concat('redeem:', redemption_id)
+        end as entry_id,
         customer_id,
         entry_kind,
         -used_points as points,

@@ -16,7 +16,7 @@ spend as (
     from {{ ref('int_customer_products') }} as purchases
 
     inner join {{ ref('int_products') }} as products
-        on purchases.product_number = products.product_number
+        on purchases.product_key = products.product_key
 
     where products.category is not null
 

@@ -34,6 +34,7 @@ products as (
         alerts.alert_kind,
         alerts.since_date,
         products.product_number,
+        products.product_key,
         products.source,
         products.sku,
         coalesce(products.product_name, products.sku) as product_name,
@@ -73,7 +74,7 @@ final as (
     left join {{ ref('int_customer_products') }} as purchases
         on
             affinity.customer_id = purchases.customer_id
-            and products.product_number = purchases.product_number
+            and products.product_key = purchases.product_key
 
     where
         affinity.is_favourite

@@ -116,16 +116,18 @@ first_purchases as (
 
     select
         purchases.customer_id,
-        purchases.product_number,
+        products.product_number,
         purchases.first_purchase_date
 
     from {{ ref('int_customer_products') }} as purchases
 
+    inner join products
+        on purchases.product_key = products.product_key
+
     cross join sample
 
     where
-        purchases.product_number <= {{ var('pair_most_products') }}
-        and case
+        case
             when sample.sample_percent = 100 then true
             else
                 {{ stable_bucket("'pairs'", 'purchases.customer_id') }} < sample.sample_percent

@@ -12,7 +12,15 @@ products as (
 
 purchases as (
 
-    select * from {{ ref('int_customer_products') }}
+    select
+        purchases.customer_id,
+        products.product_number,
+        purchases.last_purchase_date
+
+    from {{ ref('int_customer_products') }} as purchases
+
+    inner join products
+        on purchases.product_key = products.product_key
 
 ),
 

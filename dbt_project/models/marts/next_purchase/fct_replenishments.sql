@@ -14,54 +14,9 @@ products as (
 
 ),
 
-repeated as (
+reorders as (
 
-    select
-        purchases.customer_id,
-        purchases.product_number,
-        products.source,
-        products.sku
-
-    from purchases
-
-    inner join products
-        on purchases.product_number = products.product_number
-
-    where purchases.line_count > 1
-
-),
-
-repeat_purchases as (
-
-    select
-        repeated.customer_id,
-        repeated.product_number,
-        lines.ordered_date
-
-    from {{ ref('fct_order_lines') }} as lines
-
-    inner join repeated
-        on
-            lines.customer_id = repeated.customer_id
-            and lines.source = repeated.source
-            and lines.sku = repeated.sku
-
-    where lines.line_kind = 'sale'
-
-),
-
--- Two lines of one day are no gap.
-gaps as (
-
-    select
-        customer_id,
-        product_number,
-        {{ days_between(
-            'lag(ordered_date) over (partition by customer_id, product_number order by ordered_date)',
-            'ordered_date'
-        ) }} as gap_days
-
-    from repeat_purchases
+    select * from {{ ref('int_reorders') }}
 
 ),
 
@@ -69,62 +24,58 @@ own_gaps as (
 
     select
         customer_id,
-        product_number,
+        product_key,
         count(*) + 1 as purchase_day_count,
         median(gap_days) as gap_days
 
-    from gaps
-
-    where gap_days > 0
+    from reorders
 
     group by
         customer_id,
-        product_number
+        product_key
 
 ),
 
-reorders as (
+reordered as (
 
     select
-        product_number,
+        product_key,
         count(*) as reorder_count,
         count(distinct customer_id) as reordering_customers,
         median(gap_days) as gap_days
 
-    from gaps
+    from reorders
 
-    where gap_days > 0
-
-    group by product_number
+    group by product_key
 
 ),
 
 buyers as (
 
     select
-        product_number,
+        product_key,
         count(*) as customer_count
 
     from purchases
 
-    group by product_number
+    group by product_key
 
 ),
 
 product_gaps as (
 
     select
-        reorders.product_number,
-        reorders.gap_days
+        reordered.product_key,
+        reordered.gap_days
 
-    from reorders
+    from reordered
 
     inner join buyers
-        on reorders.product_number = buyers.product_number
+        on reordered.product_key = buyers.product_key
 
     where
-        reorders.reorder_count >= {{ var('replenishment_min_reorders') }}
-        and reorders.reordering_customers
+        reordered.reorder_count >= {{ var('replenishment_min_reorders') }}
+        and reordered.reordering_customers
         >= {{ var('replenishment_min_share') }} * buyers.customer_count
 
 ),
@@ -133,7 +84,7 @@ timed as (
 
     select
         purchases.customer_id,
-        purchases.product_number,
+        purchases.product_key,
         purchases.last_purchase_date,
         purchases.net_spend,
         coalesce(own_gaps.purchase_day_count, 1) as purchase_day_count,
@@ -152,10 +103,10 @@ timed as (
     left join own_gaps
         on
             purchases.customer_id = own_gaps.customer_id
-            and purchases.product_number = own_gaps.product_number
+            and purchases.product_key = own_gaps.product_key
 
     left join product_gaps
-        on purchases.product_number = product_gaps.product_number
+        on purchases.product_key = product_gaps.product_key
 
 ),
 
@@ -181,7 +132,7 @@ final as (
     from timed
 
     inner join products
-        on timed.product_number = products.product_number
+        on timed.product_key = products.product_key
 
     where
         timed.gap_days is not null
