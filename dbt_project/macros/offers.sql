@@ -38,6 +38,25 @@
     concat({{ offer_name }}, ':', md5({{ json_list(parts) }}))
 {%- endmacro %}
 
+{#- What a friend gets for an advocate's code, as `referral_friend_offer` declares it: one row, or none. -#}
+{% macro referral_friend_offer() -%}
+    {%- set offer = var('referral_friend_offer') or {} -%}
+    {%- if offer and (
+        (not offer.percent) == (not offer.amount) or (not offer.amount) != (not offer.currency)
+    ) -%}
+        {{ exceptions.raise_compiler_error(
+            'referral_friend_offer has either a percent, or an amount and its currency'
+        ) }}
+    {%- endif -%}
+    select
+        cast({{ offer.percent or 'null' }} as decimal(18, 4)) as percent,
+        cast({{ offer.amount or 'null' }} as decimal(18, 4)) as amount,
+        {% if offer.currency %}'{{ offer.currency }}'{% else %}cast(null as varchar){% endif %} as currency,
+        cast({{ offer.minimum_spend or 0 }} as decimal(18, 4)) as minimum_spend
+
+    where {{ 'true' if offer else 'false' }}
+{%- endmacro %}
+
 {#- The declared audiences that come with an offer, and the offers' terms, one row each. -#}
 {% macro declared_offers() -%}
     {%- for audience in var('audiences') if audience.offer %}

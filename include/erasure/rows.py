@@ -20,7 +20,16 @@ from include.warehouse import Warehouse
 # Tables that keep figures when their person goes, by any of the names they have.
 FIGURES = frozenset({"orders", "order_lines"})
 # What those lose.
-PERSONAL = ("customer_id", "email", "email_key", "phone", "phone_key", "first_name", "last_name")
+PERSONAL = (
+    "customer_id",
+    "email",
+    "email_key",
+    "phone",
+    "phone_key",
+    "first_name",
+    "last_name",
+    "address_key",
+)
 NUMBER = "load_number"
 _HASHES = frozenset({"identity", "platform_node", "email_node", "phone_node", "identifier_key"})
 

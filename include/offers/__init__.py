@@ -1,1 +1,1 @@
-"""Offers: single-use codes for customers, made by the models and pushed to the shops."""
+"""Offers: codes for customers and their friends, made by the models and pushed to the shops."""

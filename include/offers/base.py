@@ -1,4 +1,4 @@
-"""What a shop is asked for when offers are pushed: a discount, and single-use codes for it."""
+"""What a shop is asked for when offers are pushed: a discount, and codes for it."""
 
 from __future__ import annotations
 
@@ -18,25 +18,34 @@ from include.connections import Credentials
 class Discount:
     """What all codes of an offer that were issued on one day are worth, and when they are good.
 
-    Either `percent` or `amount` in `currency`. From the first to the last day, both included.
+    Either `percent` or `amount` in `currency`. From the first to the last day, both included, and
+    each code once. A standing discount has no days: its codes are good from when they are pushed,
+    for any number of customers, for each of them once.
     """
 
     offer_name: str
-    first_day: date
-    last_day: date
+    first_day: date | None
+    last_day: date | None
     percent: Decimal | None
     amount: Decimal | None
     currency: str | None
     minimum_spend: Decimal
 
     @property
+    def is_standing(self) -> bool:
+        """Whether its codes are for any number of customers, and without an end."""
+        return self.last_day is None
+
+    @property
     def title(self) -> str:
         """What a merchant reads in the shop's back office."""
-        return f"{self.offer_name} {self.first_day}"
+        return self.offer_name if self.is_standing else f"{self.offer_name} {self.first_day}"
 
-    def period(self, time_zone: str) -> tuple[datetime, datetime]:
-        """When it begins and when it is over, by the shop's clock."""
+    def period(self, time_zone: str) -> tuple[datetime, datetime | None]:
+        """When it begins and when it is over, by the shop's clock; a standing one begins now."""
         zone = ZoneInfo(time_zone)
+        if self.first_day is None or self.last_day is None:
+            return datetime.now(zone), None
         after = self.last_day + timedelta(days=1)
         return datetime.combine(self.first_day, time(), zone), datetime.combine(after, time(), zone)
 

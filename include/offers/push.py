@@ -1,4 +1,4 @@
-"""Push the codes of the published offers to the shops, each once.
+"""Push the codes of the published offers, and those of advocates, to the shops, each once.
 
     offers/<source>/discounts/<key>.json   which discount of the shop holds the codes of an offer
     offers/<source>/pushed/<key>/<id>.json the offers that one answered call has put there
@@ -58,14 +58,21 @@ def push_offers(
     settings: Settings,
     only: str | None = None,
     credentials: Callable[[str], Credentials] = read_connection,
+    *,
+    standing_only: bool = False,
 ) -> list[Push]:
     """Push all codes that are still good to every shop among the sources, or to one.
 
+    `standing_only`: advocates' codes, and not those of the audiences' offers.
     Raises `BadInput` if there are codes and no such shop, `Stop` before the first snapshot, and
     what a shop raises; what was answered until then is recorded.
     """
     store = Store(settings.store)
-    issued = _issued(newest(store))
+    issued = [
+        (discount, codes)
+        for discount, codes in _issued(newest(store))
+        if discount.is_standing or not standing_only
+    ]
     if not issued and only is None:
         return []
     pushes: list[Push] = []
@@ -102,7 +109,7 @@ def _shops(
 def _issued(snapshot: Snapshot) -> list[tuple[Discount, list[_Code]]]:
     """The codes that can still be used, by the discount that they are for."""
     with duckdb.connect() as connection:
-        for table in ("offers", "offer_codes"):
+        for table in ("offers", "offer_codes", "advocate_codes"):
             connection.read_parquet(snapshot.path(table)).create_view(table)
         rows = Warehouse(connection).run("open_offers").to_pylist()
 

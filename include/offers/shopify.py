@@ -1,7 +1,8 @@
 """Shopify: one discount for an offer and a day of issue, with a redeem code for each customer.
 
 All codes of a discount share its dates, so each day of issue is a discount of its own. The limit of
-one use holds for each code. The app needs the scope `write_discounts`.
+one use holds for each code; a standing discount has none. The app needs the scope
+`write_discounts`.
 """
 
 from __future__ import annotations
@@ -128,8 +129,8 @@ class Shopify(OfferShop):
             "title": discount.title,
             "code": code,
             "startsAt": starts_at.isoformat(),
-            "endsAt": ends_at.isoformat(),
-            "usageLimit": 1,
+            "endsAt": ends_at.isoformat() if ends_at else None,
+            "usageLimit": None if discount.is_standing else 1,
             "appliesOncePerCustomer": True,
             "context": {"all": "ALL"},
             "customerGets": {"items": {"all": True}, "value": value},

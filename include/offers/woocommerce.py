@@ -91,14 +91,18 @@ class WooCommerce(OfferShop):
 
 
 def _terms(discount: Discount) -> dict[str, Any]:
-    """A coupon is over at the beginning of the day of its `date_expires`, by the site's clock."""
+    """A coupon is over at the beginning of the day of its `date_expires`, by the site's clock.
+
+    The shop tells customers apart by their account, or by the e-mail address they order with.
+    """
     _, over = discount.period("UTC")
     worth = discount.amount if discount.percent is None else discount.percent
     return {
         "discount_type": "fixed_cart" if discount.percent is None else "percent",
         "amount": str(worth),
-        "date_expires": over.date().isoformat() + "T00:00:00",
-        "usage_limit": 1,
+        "date_expires": over.date().isoformat() + "T00:00:00" if over else None,
+        "usage_limit": None if discount.is_standing else 1,
+        "usage_limit_per_user": 1,
         "individual_use": True,
         "minimum_amount": str(discount.minimum_spend),
         "description": discount.title,

@@ -30,6 +30,7 @@ ORDER: dict[str, str] = {
     "first_name": "VARCHAR",
     "last_name": "VARCHAR",
     "country": "VARCHAR",
+    "address_key": "UUID",
     "ordered_at": "TIMESTAMP",
     "ordered_date": "DATE",
     "currency": "VARCHAR",

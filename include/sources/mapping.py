@@ -21,6 +21,7 @@ from duckdb import (
     SQLExpression,
 )
 
+from include.sources.addresses import ADDRESS_KEY
 from include.sources.base import BadPage, Grain, SourceOptions, Strict, TimeZone
 from include.sources.currencies import DECIMALS as DECIMALS_OF
 from include.sources.currencies import USUAL_DECIMALS
@@ -48,6 +49,8 @@ _ORDER: dict[str, Kind] = _PERSON | {
     "net_amount": "amount",
     "discount_amount": "amount",
     "country": "text",
+    "postcode": "text",
+    "street": "text",
     "currency": "text",
     "order_status": "text",
     "delivered_at": "instant",
@@ -291,6 +294,8 @@ def check_columns(options: MappedOptions) -> None:
         key in options.columns for key in WORTH
     ):
         raise ValueError(f"columns: one of {', '.join(WORTH)} is required")
+    if ("postcode" in options.columns) != ("street" in options.columns):
+        raise ValueError("columns: postcode and street are told together")
     is_priced = options.grain in _PRICED or options.amounts_in == "minor_units"
     if is_priced and not options.currency and "currency" not in options.columns:
         raise ValueError("currency: required, unless columns.currency is mapped")
@@ -344,6 +349,8 @@ class Mapping:
         local = self._local_day(types)
         if local is not None:
             typed["ordered_date"] = local
+        if "street" in typed:
+            typed.setdefault("country", ConstantExpression(None).cast("VARCHAR"))
         rows = raw.select(*(value.alias(key) for key, value in typed.items()))
 
         fields = {
@@ -413,6 +420,10 @@ class Mapping:
             zone = ConstantExpression(options.time_zone)
             local = FunctionExpression("timezone", zone, _named("ordered_at"))
             fields["ordered_date"] = local.cast("DATE")
+        if "street" in fields:
+            # An order keeps no more of its address than this.
+            del fields["postcode"], fields["street"]
+            fields["address_key"] = ADDRESS_KEY
         if options.grain == "order":
             fields["line_id"] = ConstantExpression("1")
 

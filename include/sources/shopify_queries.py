@@ -26,7 +26,7 @@ _ORDER = f"""
 id updatedAt processedAt cancelledAt test currencyCode displayFinancialStatus email phone
 taxesIncluded discountCodes
 customer {{ id }}
-displayAddress {{ firstName lastName countryCodeV2 }}
+displayAddress {{ firstName lastName address1 zip countryCodeV2 }}
 customerJourneySummary {{ firstVisit {{ source utmParameters {{ source }} }} }}
 totalPriceSet {_MONEY}
 totalTaxSet {_MONEY}

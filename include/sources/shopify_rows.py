@@ -29,6 +29,7 @@ from duckdb import (
     StarExpression,
 )
 
+from include.sources.addresses import ADDRESS_KEY
 from include.sources.base import BadPage
 from include.sources.documents import MONEY
 from include.sources.shopify_bulk import BULK_SUFFIX, RECORDS_SUFFIX
@@ -77,7 +78,13 @@ _ORDER: dict[str, Shape] = {
     "taxesIncluded": "BOOLEAN",
     "discountCodes": ["VARCHAR"],
     "customer": _ID,
-    "displayAddress": {"firstName": "VARCHAR", "lastName": "VARCHAR", "countryCodeV2": "VARCHAR"},
+    "displayAddress": {
+        "firstName": "VARCHAR",
+        "lastName": "VARCHAR",
+        "address1": "VARCHAR",
+        "zip": "VARCHAR",
+        "countryCodeV2": "VARCHAR",
+    },
     "customerJourneySummary": {
         "firstVisit": {"source": "VARCHAR", "utmParameters": {"source": "VARCHAR"}}
     },
@@ -257,6 +264,8 @@ select
     displayAddress.firstName as first_name,
     displayAddress.lastName as last_name,
     displayAddress.countryCodeV2 as country,
+    displayAddress.zip as postcode,
+    displayAddress.address1 as street,
     coalesce(processedAt, error(id || ' processedAt')) as ordered_at,
     coalesce(currencyCode, error(id || ' currencyCode')) as currency,
     lower(displayFinancialStatus) as payment_status,
@@ -658,7 +667,7 @@ class PageRows:
 def _canonical(
     rows: duckdb.DuckDBPyRelation, owner: str, time_zone: str
 ) -> duckdb.DuckDBPyRelation:
-    """Keys with their owner, and the shop's own day of an order."""
+    """Keys with their owner, the shop's own day of an order, and a key for its address."""
     added: list[Expression] = []
     keys = [name for name in ("order_key", "customer_key") if name in rows.columns]
     for name in keys:
@@ -671,6 +680,9 @@ def _canonical(
         )
         local = FunctionExpression("timezone", ConstantExpression(time_zone), utc)
         added.append(local.cast("DATE").alias("ordered_date"))
+    if "street" in rows.columns:
+        keys += ["postcode", "street"]
+        added.append(ADDRESS_KEY.alias("address_key"))
     return rows.select(StarExpression(exclude=keys), *added)
 
 

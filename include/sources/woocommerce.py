@@ -33,6 +33,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from include.connections import Credentials, checked_url
 from include.errors import BadInput, Reauthorise, RegularsError, Retry, Stop
 from include.sources import polls, woocommerce_rows
+from include.sources.addresses import Address, address_keys
 from include.sources.base import (
     BadPage,
     Page,
@@ -243,7 +244,7 @@ class WooCommerce(Source):
             # `any` leaves out the trash, and no list of statuses names those that plugins add.
             for status in ("any", "trash"):
                 for orders in _changes(shop, {"status": status}, overlap.since):
-                    kept = [self._kept(order) for order in orders]
+                    kept = self._kept(orders)
                     for order in kept:
                         overlap.add(polls.minute_of(_modified_at(order)), _digest(order))
                     census.add(kept)
@@ -271,14 +272,14 @@ class WooCommerce(Source):
     def _read_again(self, shop: _Shop, query: Mapping[str, Any]) -> Iterator[polls.Content]:
         for status in ("any", "trash"):
             for orders in _whole(shop, "orders", {"status": status, **query}):
-                kept = [self._kept(order) for order in orders]
+                kept = self._kept(orders)
                 yield _content(records=kept, refunds=_refunds(shop, kept))
 
     def _catalogue(self, shop: _Shop, catalogue: _Catalogue) -> Iterator[polls.Content]:
         """The pages of a whole list that are not as they were, and the records that are gone."""
         path, query = _LISTS[self.options.grain]
         for records in _whole(shop, path, query):
-            kept = [self._kept(record) for record in records]
+            kept = self._kept(records)
             for record in kept:
                 if record.get("type") == "variable":
                     found = _whole(shop, f"products/{record['id']}/variations", {})
@@ -289,8 +290,18 @@ class WooCommerce(Source):
         if gone:
             yield _content(gone=gone)
 
-    def _kept(self, record: dict[str, Any]) -> dict[str, Any]:
-        """A record without what nobody needs: postal addresses, and meta data of all kinds."""
+    def _kept(self, records: Records) -> Records:
+        """Records without what nobody needs; of an order's address a key is kept."""
+        kept = [self._reduced(record) for record in records]
+        if self.options.grain == "order":
+            keys = address_keys([_address(record) for record in records])
+            for record, key in zip(kept, keys, strict=True):
+                if key:
+                    record["billing"]["address_key"] = key
+        return kept
+
+    def _reduced(self, record: dict[str, Any]) -> dict[str, Any]:
+        """A record without postal addresses, and without meta data of all kinds."""
         kept = dict(record)
         if isinstance(kept.get("billing"), dict):
             kept["billing"] = {name: kept["billing"].get(name) for name in _BILLING}
@@ -335,6 +346,17 @@ class WooCommerce(Source):
             else:
                 column, owner = owners[self.options.grain]
                 yield {column: f"{owner}:{key}", **since}
+
+
+def _address(order: Mapping[str, Any]) -> Address:
+    """Where an order is billed to; nothing where that is no text."""
+    billing = order.get("billing")
+    told = billing if isinstance(billing, dict) else {}
+    country, postcode, street = (
+        value if isinstance(value := told.get(name), str) else None
+        for name in ("country", "postcode", "address_1")
+    )
+    return country, postcode, street
 
 
 @dataclass(frozen=True)

@@ -192,6 +192,7 @@ def order_row(order: Record, refunds: list[Record], owners: Owners) -> Row:
         "first_name": billing.text("first_name"),
         "last_name": billing.text("last_name"),
         "country": billing.text("country"),
+        "address_key": billing.text("address_key"),
         "ordered_at": ordered_at,
         "ordered_date": _local(ordered_at, owners.time_zone),
         "currency": currency.upper(),

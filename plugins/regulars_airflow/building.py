@@ -52,12 +52,16 @@ def publish(day: str, dag_run: Any, outlet_events: Any) -> str:
 def push_offers(outlet_events: Any) -> list[dict[str, Any]]:
     """Push the codes of the published offers to the shops, and start the syncs that wait for that.
 
-    Returns counts, never a code. Skips if no audience that goes somewhere has an offer.
+    Codes of offers that no audience takes anywhere stay here; advocates hand on theirs in any case.
+    Returns counts, never a code. Skips if no audience that goes somewhere has an offer, and no
+    advocate a code that the shops do not know.
     """
     waiting = _going(with_offer=True)
-    if not waiting:
-        raise AirflowSkipException("no audience that goes somewhere has an offer")
-    pushed = push.push_offers(load_settings(), credentials=source_credentials)
+    pushed = push.push_offers(
+        load_settings(), credentials=source_credentials, standing_only=not waiting
+    )
+    if not waiting and not pushed:
+        raise AirflowSkipException("no audience that goes somewhere has an offer, no code is new")
     outlet_events[AUDIENCES].add_partitions(waiting)
     return [asdict(one) for one in pushed]
 

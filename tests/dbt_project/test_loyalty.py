@@ -35,6 +35,7 @@ AUDIENCES = [
 MODELS = (
     "+fct_offer_results",
     "+fct_referrals",
+    "+dim_advocate_codes",
     "+fct_points_balances",
     "+desired_memberships",
     "declared_fields_are_columns_of_their_audience",
@@ -110,7 +111,12 @@ def shop(tmp_path_factory) -> Iterator[Shop]:
 def build(shop: Shop, day: date) -> None:
     only_these = ("--indirect-selection", "cautious")
     # By the rhythm of two orders everybody would have lapsed by the second day.
-    given = {"audiences": AUDIENCES, "lapse_method": "fixed_days"}
+    given = {
+        "audiences": AUDIENCES,
+        "lapse_method": "fixed_days",
+        "advocate_min_orders": 1,
+        "referral_friend_offer": {"percent": 10},
+    }
     shop.build("--select", *MODELS, *only_these, as_of=day, **given)
 
 
@@ -148,6 +154,14 @@ def test_what_is_published_names_the_offer_and_never_the_code(shop):
         " from marts.desired_memberships inner join marts.offers using (customer_id)"
         " order by customer_id"
     ) == [("shop:ben", True), ("shop:cat", True)]
+
+
+def test_an_advocates_code_is_told_to_the_shops_with_what_it_is_worth_to_a_friend(shop):
+    """Ben and Cat are new customers, who are not asked yet."""
+    assert shop.read(
+        "select customer_id, code, percent::integer, amount, currency, minimum_spend::integer"
+        " from marts_private.advocate_codes"
+    ) == [("shop:ann", "FRIEND-" + code_of("referral:shop:ann"), 10, None, None, 0)]
 
 
 def test_a_friends_first_order_is_attributed_and_pays_only_once_it_cannot_be_returned(shop):

@@ -21,6 +21,15 @@ create table marts_private.offer_codes (
     offer_id varchar, code varchar, offer_name varchar, issued_date date, ends_on date,
     percent decimal(18, 4), amount decimal(18, 4), currency varchar, minimum_spend decimal(18, 4)
 );
+create table marts_private.advocate_codes (
+    offer_id varchar, code varchar, percent decimal(18, 4), amount decimal(18, 4),
+    currency varchar, minimum_spend decimal(18, 4)
+);
+"""
+ONE_THAT_NOBODY_IS_SENT = """
+insert into marts.offers values ('offer:1', 'open');
+insert into marts_private.offer_codes (offer_id, code, ends_on)
+values ('offer:1', 'C0DE', '2026-02-14');
 """
 
 
@@ -62,7 +71,14 @@ def test_an_audience_with_an_offer_is_synced_once_the_shops_have_its_codes(
     assert pushed[AUDIENCES].partition_keys == {"vips"}
 
 
-def test_codes_that_nobody_is_sent_are_not_pushed(offering, monkeypatch):
+def test_codes_that_nobody_is_sent_are_not_pushed(offering, tmp_path, monkeypatch):
+    settings = settings_for(tmp_path)
+    change(settings, SHOP)
+    change(settings, NO_OFFERS_YET)
+    change(settings, ONE_THAT_NOBODY_IS_SENT)
+    judged(settings)
+    monkeypatch.setenv("REGULARS_HOME", str(tmp_path))
+    publishing.publish(settings, AS_OF)
     monkeypatch.setattr(building, "load_audiences", lambda: offering("birthday"))
     with pytest.raises(AirflowSkipException, match="no audience"):
         building.push_offers(OutletEventAccessors())

@@ -162,6 +162,8 @@ def address(number: int, person: Order | Customer) -> dict[str, Any] | None:
         "firstName": person.first_name,
         "lastName": person.last_name,
         "countryCodeV2": person.country,
+        "address1": person.address1,
+        "zip": person.zip,
     }
 
 

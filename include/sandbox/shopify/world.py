@@ -89,6 +89,8 @@ class Order(Document):
     first_name: str | None = None
     last_name: str | None = None
     country: str | None = None
+    address1: str | None = None
+    zip: str | None = None
     currency: str | None = None
     test: bool = False
     cancelled_at: Instant | None = None
@@ -114,6 +116,8 @@ class Customer(Document):
     last_name: str | None = None
     locale: str = "en"
     country: str | None = None
+    address1: str | None = None
+    zip: str | None = None
     data_sale_opt_out: bool = False
     email: str | None = None
     email_state: str = "NOT_SUBSCRIBED"

@@ -77,6 +77,7 @@ COUPON = {
     "usage_count": 0,
     "individual_use": False,
     "usage_limit": None,
+    "usage_limit_per_user": None,
     "minimum_amount": "0.00",
 }
 LINE = {"name": "", "product_id": 0, "variation_id": 0, "quantity": 1, "tax_class": "", "sku": ""}

@@ -4,9 +4,11 @@ import pytest
 
 from include.erasure.tombstones import add_tombstones
 from include.landing import ingest, rebuild
+from include.sources.addresses import address_keys
 from include.store import Store
 from tests.include.sources.replies import DECLARATION, credentials, open_shop
 from tests.include.sources.shops import ANN, BEN, LINES, declare, raw, write_csv
+from tests.include.sources.shops import HEADER as LINES_HEADER
 
 CONTACTS = {
     "name": "crm",
@@ -56,6 +58,22 @@ def test_who_was_erased_does_not_land_again(settings):
     assert str(lines["shop:1"]["gross_amount"]) == "9.0000"
     for content in landed(settings, "crm").values():
         assert b"anary" not in content
+
+
+def test_a_page_keeps_the_keys_of_the_other_orders_addresses_and_no_address(tmp_path):
+    columns = LINES["columns"] | {"postcode": "zip", "street": "street"}
+    settings = declare(tmp_path, LINES | {"columns": columns}, CONTACTS)
+    rows = [[*ANN, "10117", "Canary Road 1"], [*BEN, "10117", "Main Road 1"]]
+    write_csv(tmp_path / "export" / "a.csv", rows, [*LINES_HEADER, "zip", "street"])
+    write_csv(tmp_path / "contacts.csv", PEOPLE, HEADER)
+    add_tombstones(settings, ANN_ERASED)
+    ingest(settings)
+    rebuild(settings)
+    keys = {line["order_id"]: line["address_key"] for line in raw(settings, "order_lines")}
+    assert keys["shop:1"] is None
+    assert [str(keys["shop:2"])] == address_keys([(None, "10117", "Main Road 1")])
+    for content in landed(settings, "shop").values():
+        assert b"Canary Road" not in content
 
 
 @pytest.mark.parametrize(

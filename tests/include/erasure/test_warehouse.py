@@ -40,6 +40,14 @@ def test_an_order_keeps_its_figures_and_the_next_build_looks_at_it_again(setting
     assert lines[0][2] == 9
 
 
+def test_the_key_of_an_orders_address_goes_with_the_person(settings):
+    with visit(settings) as warehouse:
+        warehouse.connection.execute("update raw.order_lines set address_key = uuid()")
+    purge_warehouse(settings, ANN_ERASED, "1")
+    query = "select order_id, address_key is null from raw.order_lines order by 1"
+    assert held(settings, query) == [("shop:1", True), ("shop:2", False)]
+
+
 def test_models_lose_the_person_at_once_and_their_own_figures_stay(settings):
     with visit(settings) as warehouse:
         warehouse.connection.execute(

@@ -23,6 +23,18 @@ from tests.sandbox_server import Sandbox
 
 SHOPS = ["shopify", "woocommerce"]
 both = pytest.mark.parametrize("kind", SHOPS)
+COLUMNS = [
+    "offer_id",
+    "code",
+    "offer_name",
+    "issued_date",
+    "ends_on",
+    "percent",
+    "amount",
+    "currency",
+    "minimum_spend",
+    "offer_state",
+]
 
 
 def issued(numbers: Iterable[int], **terms: Any) -> list[dict[str, Any]]:
@@ -42,6 +54,14 @@ def issued(numbers: Iterable[int], **terms: Any) -> list[dict[str, Any]]:
     ]
 
 
+def passed_on(numbers: Iterable[int], **terms: Any) -> list[dict[str, Any]]:
+    """Advocates' codes, worth ten percent to any friend."""
+    defaults = {"percent": 10, "amount": None, "currency": None, "minimum_spend": 0}
+    return [
+        defaults | {"offer_id": f"referral:{n}", "code": f"FRIEND-{n:08}"} | terms for n in numbers
+    ]
+
+
 class Chain:
     """Publishes offers into a store and pushes them to one shop of the sandbox."""
 
@@ -57,22 +77,25 @@ class Chain:
             login="ck_writer", password="cs_secret", extra={"base_url": url}
         )
 
-    def publish(self, rows: list[dict[str, Any]]) -> None:
+    def publish(
+        self, rows: list[dict[str, Any]], friends: list[dict[str, Any]] | None = None
+    ) -> None:
         now = datetime.now(UTC)
         snapshot_id = now.strftime(IDENTIFIER)
         tables = {}
-        for name in ("offers", "offer_codes"):
+        told = {"offers": rows, "offer_codes": rows, "advocate_codes": friends or []}
+        for name, content in told.items():
             with self.store.workspace() as folder, duckdb.connect() as connection:
                 file = Path(folder) / "table.parquet"
                 written = Path(folder) / "rows.json"
-                written.write_text("\n".join(json.dumps(row, default=str) for row in rows))
-                columns = dict.fromkeys(rows[0], "VARCHAR")
+                written.write_text("\n".join(json.dumps(row, default=str) for row in content))
+                columns = dict.fromkeys(COLUMNS, "VARCHAR")
                 columns |= dict.fromkeys(["issued_date", "ends_on"], "DATE")
                 columns |= dict.fromkeys(["percent", "amount", "minimum_spend"], "DECIMAL(18,4)")
                 connection.read_json(str(written), columns=columns).write_parquet(str(file))
                 checksum = hashlib.sha256(file.read_bytes()).hexdigest()
                 self.store.take(file, f"published/{snapshot_id}/{name}.parquet")
-            tables[name] = Published(rows=len(rows), sha256=checksum)
+            tables[name] = Published(rows=len(content), sha256=checksum)
         snapshot = Snapshot(
             snapshot_id=snapshot_id,
             as_of=date(2026, 1, 31),
@@ -85,8 +108,10 @@ class Chain:
         )
         self.store.write(CURRENT, snapshot.model_dump_json().encode())
 
-    def push(self) -> list[Push]:
-        return push_offers(self.settings, credentials=lambda _: self.credentials)
+    def push(self, *, standing_only: bool = False) -> list[Push]:
+        return push_offers(
+            self.settings, credentials=lambda _: self.credentials, standing_only=standing_only
+        )
 
     def codes(self) -> list[str]:
         """The codes that the shop has by its own account, in capital letters."""
@@ -213,6 +238,61 @@ def test_woocommerce_gets_a_coupon_for_each_code_that_is_over_after_its_last_day
     assert wanted.items() <= coupon.items()
     assert float(coupon["amount"]) == 15
     assert float(coupon["minimum_amount"]) == 50
+
+
+@both
+def test_advocates_codes_are_one_discount_of_the_shop_and_new_ones_join_it(chain, kind: str):
+    shop = chain(kind)
+    shop.publish(issued([1]), passed_on(range(3)))
+    assert sorted((push.offer, push.pushed) for push in shop.push()) == [
+        ("come_back 2026-01-31", 1),
+        ("referral", 3),
+    ]
+    shop.publish(issued([1]), passed_on(range(5)))
+    assert [(push.offer, push.pushed) for push in shop.push()] == [("referral", 2)]
+    assert len(shop.codes()) == 6
+    if kind == "shopify":
+        discounts = shop.sandbox.truth()["shopify"]["discounts"].values()
+        assert [len(discount["codes"]) for discount in discounts] == [1, 5]
+
+
+@both
+def test_without_the_audiences_offers_only_advocates_codes_are_pushed(chain, kind: str):
+    shop = chain(kind)
+    shop.publish(issued([1]))
+    assert shop.push(standing_only=True) == []
+    shop.publish(issued([1]), passed_on([1]))
+    shop.push(standing_only=True)
+    assert shop.codes() == ["FRIEND-00000001"]
+
+
+def test_shopify_lets_any_number_of_friends_use_a_code_each_once_and_without_an_end(chain):
+    shop = chain("shopify")
+    shop.publish([], passed_on([1]))
+    shop.push()
+    [discount] = shop.sandbox.truth()["shopify"]["discounts"].values()
+    assert discount["title"] == "referral"
+    assert discount["usageLimit"] is None
+    assert discount["appliesOncePerCustomer"] is True
+    assert discount["endsAt"] is None
+    assert datetime.fromisoformat(discount["startsAt"]) <= datetime.now(UTC)
+    assert discount["customerGets"]["value"] == {"percentage": 0.1}
+
+
+def test_woocommerce_lets_any_number_of_friends_use_a_code_each_once_and_without_an_end(chain):
+    shop = chain("woocommerce")
+    shop.publish([], passed_on([1], percent=None, amount=5, currency="EUR", minimum_spend=20))
+    shop.push()
+    [coupon] = shop.coupons()
+    wanted = {
+        "code": "friend-00000001",
+        "discount_type": "fixed_cart",
+        "usage_limit": None,
+        "usage_limit_per_user": 1,
+        "date_expires": None,
+    }
+    assert wanted.items() <= coupon.items()
+    assert (float(coupon["amount"]), float(coupon["minimum_amount"])) == (5, 20)
 
 
 def test_an_app_without_the_scope_or_a_key_that_only_reads_is_told_so(chain):

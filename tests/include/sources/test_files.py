@@ -21,6 +21,7 @@ from moto.server import ThreadedMotoServer
 from include.connections import Credentials
 from include.errors import BadInput
 from include.landing import ingest, rebuild
+from include.sources.addresses import address_keys
 from include.sources.files import Files
 from tests.include.sources.contract import SourceContract
 from tests.include.sources.shops import ANN, BEN, HEADER, LINES, declare, raw, write_csv
@@ -145,6 +146,21 @@ def test_every_format_gives_the_same_rows(tmp_path):
     loads = {name: load(name, content) for name, content in contents.items()}
     assert len(loads["a.csv"]) == 2
     assert {name for name, rows in loads.items() if rows != loads["a.csv"]} == set()
+
+
+def test_of_an_orders_address_a_key_is_kept_whichever_columns_tell_it(tmp_path):
+    columns = LINES["columns"] | {"postcode": "zip", "street": "street"}
+    settings = declare(tmp_path, LINES | {"columns": columns | {"country": {"value": "DE"}}})
+    rows = [[*ANN, "10117", "Main Road 1"], [*BEN, "10117", "MAIN ROAD, 1"]]
+    write_csv(tmp_path / "export" / "a.csv", rows, [*HEADER, "zip", "street"])
+    ingest(settings)
+    keys = [str(line["address_key"]) for line in raw(settings, "order_lines")]
+    assert keys == address_keys([("DE", "10117", "Main Road 1")]) * 2
+
+    nowhere = declare(tmp_path, LINES | {"columns": columns})
+    ingest(nowhere)
+    keys = [str(line["address_key"]) for line in raw(nowhere, "order_lines")]
+    assert keys == address_keys([(None, "10117", "Main Road 1")]) * 2
 
 
 def test_other_ways_of_writing_csv(tmp_path):

@@ -19,6 +19,7 @@ from include.connections import Credentials
 from include.errors import BadInput, Reauthorise, Retry
 from include.landing import ingest
 from include.sources import shopify, shopify_queries
+from include.sources.addresses import address_keys
 from include.sources.base import BadPage, Place
 from include.sources.shopify import Shopify, ShopifyOptions
 from tests.include.sources.contract import SourceContract
@@ -175,6 +176,8 @@ class TestOrders:
             first_name="Ann",
             last_name="Ash",
             country="DE",
+            zip="10117",
+            address1="Main Road 1",
             discount_codes=["SPRING"],
             utm_source="newsletter",
             visit_source="Google",
@@ -207,6 +210,7 @@ class TestOrders:
         assert row["email"] == "ann1@shoppers.example"
         assert row["phone_key"] == "+4930123456"
         assert (row["first_name"], row["last_name"], row["country"]) == ("Ann", "Ash", "DE")
+        assert [str(row["address_key"])] == address_keys([("DE", "10117", "Main Road 1")])
         assert row["ordered_at"] == datetime(2026, 3, 28, 23, 30)
         assert row["ordered_date"] == date(2026, 3, 29)
         assert row["updated_at"] == datetime(2026, 3, 4, 10)

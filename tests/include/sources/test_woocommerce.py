@@ -13,6 +13,7 @@ import pytest
 from include.connections import Credentials
 from include.errors import BadInput, Reauthorise, Retry, Stop
 from include.landing import Loaded
+from include.sources.addresses import address_keys
 from include.sources.base import Place, Window
 from include.sources.woocommerce import WooCommerce, WooCommerceOptions
 from tests.include.sources.contract import SourceContract
@@ -22,7 +23,13 @@ from tests.sandbox_server import Sandbox, start_sandbox
 SECRET = "cs_3e5f0a"
 ENTRY = {"name": "shop", "type": "woocommerce", "grain": "order", "time_zone": "Europe/Berlin"}
 MUG = {"sku": "mug", "name": "Mug", "product_id": 93, "quantity": 2, "price": "5.00"}
-ANN = {"email": "Ann@shop.test", "first_name": "Ann", "country": "DE", "address_1": "Main Road 1"}
+ANN = {
+    "email": "Ann@shop.test",
+    "first_name": "Ann",
+    "country": "DE",
+    "postcode": "10117",
+    "address_1": "Main Road 1",
+}
 AT = "2026-03-01T23:30:00"
 
 
@@ -124,6 +131,7 @@ class TestWooCommerce(SourceContract):
             "first_name": "Ann",
             "last_name": None,
             "country": "DE",
+            "address_key": address_keys([("DE", "10117", "Main Road 1")])[0],
             "ordered_at": datetime.fromisoformat(AT),
             "ordered_date": date(2026, 3, 2),
             "currency": "EUR",

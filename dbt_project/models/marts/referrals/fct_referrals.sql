@@ -20,6 +20,12 @@ orders as (
 
 ),
 
+addresses as (
+
+    select * from {{ ref('int_order_addresses') }}
+
+),
+
 contacts as (
 
     select
@@ -48,6 +54,32 @@ referred as (
 
 ),
 
+-- Sent to where an order of the advocate's own had gone by then.
+sent_to_advocates as (
+
+    select distinct referred.order_id
+
+    from referred
+
+    inner join orders
+        on referred.order_id = orders.order_id
+
+    inner join addresses
+        on referred.order_id = addresses.order_id
+
+    inner join orders as orders_of_advocates
+        on
+            referred.advocate_customer_id = orders_of_advocates.customer_id
+            and orders.order_id != orders_of_advocates.order_id
+            and orders.ordered_at >= orders_of_advocates.ordered_at
+
+    inner join addresses as addresses_of_advocates
+        on
+            orders_of_advocates.order_id = addresses_of_advocates.order_id
+            and addresses.address_key = addresses_of_advocates.address_key
+
+),
+
 judged as (
 
     select
@@ -65,12 +97,16 @@ judged as (
             when not orders.is_first_order then 'ordered_before'
             when advocates.phone_digits = friends.phone_digits then 'shared_phone'
             when advocates.mailbox = friends.mailbox then 'similar_email'
+            when sent_to_advocates.order_id is not null then 'shared_address'
         end as fraud_reason
 
     from referred
 
     inner join orders
         on referred.order_id = orders.order_id
+
+    left join sent_to_advocates
+        on referred.order_id = sent_to_advocates.order_id
 
     left join contacts as advocates
         on referred.advocate_customer_id = advocates.customer_id

@@ -56,6 +56,7 @@ final as (
         phone_key,
         nullif(trim(email), '') as email,
         nullif(trim(phone), '') as phone,
+        address_key,
         ordered_at,
         ordered_date,
         case when has_upper_skus then upper(trimmed_sku) else trimmed_sku end as sku,

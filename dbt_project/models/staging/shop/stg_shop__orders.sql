@@ -19,6 +19,7 @@ final as (
         nullif(trim(first_name), '') as first_name,
         nullif(trim(last_name), '') as last_name,
         nullif(trim(country), '') as country,
+        address_key,
         ordered_at,
         ordered_date,
         currency,
