@@ -18,12 +18,15 @@ from include.activation.ledger import Ledger
 from include.activation.receipts import read_receipts
 from include.activation.statuses import statuses_path
 from include.bench.measure import Case, Figures, Limit, timed
-from include.bench.sending import CONTACTS, credentials, publish, sandbox, settings
+from include.bench.sending import CONTACTS, credentials, publish, sandbox
 from include.destinations import DESTINATIONS, open_destination
+from include.settings import Settings, load_settings
 from include.store import Store
 
 MEMBERS = 10_000_000
 DESTINATION = "mailchimp"
+# Beyond it the plan is not made: keys and fingerprints of all are compared in memory.
+MEMORY_LIMIT = "1200MB"
 PLAN_SECONDS = 3
 # Times those that the change cannot do without.
 MOST_CALLS = 1.01
@@ -123,6 +126,11 @@ def fold(folder: Path) -> None:
     """Fold the receipts into the state of all."""
     ledger = Ledger(Store(str(folder / "store")), DESTINATION, AUDIENCE.name)
     activation.fold(settings(folder), AUDIENCE, DESTINATION, ledger.plan_ids()[-1])
+
+
+def settings(home: Path) -> Settings:
+    """Those of every step."""
+    return load_settings(home=home, memory_limit=MEMORY_LIMIT)
 
 
 def _publish(folder: Path, *, changed: bool) -> None:
