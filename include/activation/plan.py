@@ -107,6 +107,7 @@ def make_plan(
     bench.show_state(ledger.state)
     bench.show_statuses(statuses)
     bench.run("diff_memberships")
+    bench.run("wanted_changed")
     bench.show_addressed(snapshot, type(destination), "changed_contacts")
     bench.run(
         "plan_memberships",

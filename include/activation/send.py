@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Generator, Iterator
@@ -15,6 +14,7 @@ from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from include.activation.calls import Caller
@@ -355,7 +355,7 @@ def _values(column: pa.Array) -> list[Any]:
 
 def _parcel(number: int, rows: list[Row]) -> Parcel:
     # The payloads of a batch are decoded in one go.
-    payloads = json.loads(f"[{','.join(row[5] or '{}' for row in rows)}]")
+    payloads = msgspec.json.decode(f"[{','.join(row[5] or '{}' for row in rows)}]")
     members = []
     superseded = []
     for row, payload in zip(rows, payloads, strict=True):

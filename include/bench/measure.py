@@ -1,8 +1,9 @@
 """Time contenders side by side, each in a process of its own, in turn, and keep the best run.
 
-A contender is a function `(folder) -> None` over prepared files. Seconds are taken around the call:
-importing a library is not counted. Memory is the peak of the process, imports included. A contender
-that starts a program, and is to be judged by it, returns that program's figures instead.
+A contender is a function `(folder) -> None` over prepared files, or a `partial` of one with plain
+keywords. Seconds are taken around the call: importing a library is not counted. Memory is the peak
+of the process, imports included. A contender that is to be judged by a part of its work, or by a
+program that it starts, returns the figures of that instead.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -22,11 +24,15 @@ Contender = Callable[[Path], "Figures | None"]
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one contender took: seconds of the clock, seconds of CPU, peak memory in MiB."""
+    """What one contender took: seconds of the clock, seconds of CPU, peak memory in MiB.
+
+    calls: those it made to a destination, where they are counted.
+    """
 
     wall_seconds: float
     cpu_seconds: float
     peak_mib: float
+    calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,7 @@ def measure(case: Case, folder: Path) -> dict[str, Figures]:
             min(run.wall_seconds for run in runs),
             min(run.cpu_seconds for run in runs),
             max(run.peak_mib for run in runs),
+            max(run.calls for run in runs),
         )
         for name, runs in taken.items()
     }
@@ -85,10 +92,24 @@ def verdicts(case: Case, figures: Mapping[str, Figures]) -> Iterator[tuple[Limit
 
 def in_own_process(contender: Contender, folder: Path) -> Figures:
     """Call a function of a module by its name in a new interpreter, and measure the call."""
-    place = f"{contender.__module__}:{contender.__qualname__}"
-    command = [sys.executable, "-m", __name__, place, str(folder)]
+    function, options = contender, {}
+    if isinstance(contender, partial):
+        function, options = contender.func, contender.keywords
+    place = f"{function.__module__}:{function.__qualname__}"
+    command = [sys.executable, "-m", __name__, place, str(folder), json.dumps(options)]
     finished = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return Figures(**json.loads(finished.stdout.splitlines()[-1]))
+
+
+def timed(work: Callable[[], object]) -> Figures:
+    """What a call in this process takes."""
+    cpu, wall = _cpu_seconds(), time.perf_counter()
+    work()
+    return Figures(
+        wall_seconds=time.perf_counter() - wall,
+        cpu_seconds=_cpu_seconds() - cpu,
+        peak_mib=_peak_mib(),
+    )
 
 
 def _cpu_seconds() -> float:
@@ -105,17 +126,12 @@ def _peak_mib() -> float:
     )
 
 
-def _main(place: str, folder: str) -> None:
+def _main(place: str, folder: str, options: str) -> None:
     module, _, name = place.partition(":")
-    contender: Contender = getattr(import_module(module), name)
-    cpu, wall = _cpu_seconds(), time.perf_counter()
-    of_program = contender(Path(folder))
-    figures = of_program or Figures(
-        wall_seconds=time.perf_counter() - wall,
-        cpu_seconds=_cpu_seconds() - cpu,
-        peak_mib=_peak_mib(),
-    )
-    sys.stdout.write(json.dumps(asdict(figures)) + "\n")
+    contender = partial(getattr(import_module(module), name), Path(folder), **json.loads(options))
+    told: list[Figures | None] = []
+    around = timed(lambda: told.append(contender()))
+    sys.stdout.write(json.dumps(asdict(told[0] or around)) + "\n")
 
 
 if __name__ == "__main__":

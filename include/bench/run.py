@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from include.bench import (
+    change,
     difference,
     hashing,
     loading,
@@ -29,6 +30,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "loading": (loading.CASE, loading.DAY_CASE),
     "shopify": (shopify.CASE, shopify.TENTH_CASE),
     "sending": sending.CASES,
+    "change": (change.CASE,),
     "predictions": (predictions.CASE,),
     "models": (models.CASE_1M, models.CASE_10M),
 }
@@ -57,6 +59,8 @@ def _show(case: Case, figures: dict[str, Figures], console: Console) -> bool:
     table = Table(title=case.name, title_justify="left")
     for heading in ("", "wall s", "CPU s", "peak MiB", "wall x", "CPU x"):
         table.add_column(heading, justify="right" if heading else "left")
+    if any(taken.calls for taken in figures.values()):
+        table.add_column("calls", justify="right")
     for name, taken in figures.items():
         table.add_row(
             name,
@@ -65,6 +69,7 @@ def _show(case: Case, figures: dict[str, Figures], console: Console) -> bool:
             f"{taken.peak_mib:.0f}",
             f"{taken.wall_seconds / base.wall_seconds:.1f}",
             f"{taken.cpu_seconds / base.cpu_seconds:.1f}",
+            *((f"{taken.calls}",) if taken.calls else ()),
         )
     console.print(table)
     kept = True

@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
+import msgspec
 import requests
 from google.ads.datamanager_v1 import (
-    IngestAudienceMembersRequest,
+    IngestAudienceMembersResponse,
     IngestionServiceClient,
-    RemoveAudienceMembersRequest,
     RetrieveRequestStatusRequest,
     UserListServiceClient,
 )
@@ -27,7 +27,7 @@ from google.ads.datamanager_v1.services.ingestion_service.transports import (
 from google.ads.datamanager_v1.services.user_list_service.transports import (
     UserListServiceRestTransport,
 )
-from google.api_core.exceptions import GoogleAPICallError
+from google.api_core.exceptions import GoogleAPICallError, from_http_response
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.oauth2 import credentials as oauth2
 from google.oauth2 import service_account
@@ -80,6 +80,8 @@ class Google(Destination):
     name = "google"
     batch_size = 10_000
     connections = 4
+    # 300 calls a minute: https://developers.google.com/data-manager/api/devguides/limits
+    calls_per_second = 5
     carries_fields = False
     contacts_sql = r"""
         with
@@ -163,15 +165,13 @@ class Google(Destination):
         def ingest(members: Sequence[Member]) -> str:
             request = {
                 **self._request(audience),
-                "audience_members": [
+                "audienceMembers": [
                     {**_person(member), "consent": _consent(member)} for member in members
                 ],
             }
             if self._has_accepted_terms:
-                request["terms_of_service"] = {"customer_match_terms_of_service_status": "ACCEPTED"}
-            message = IngestAudienceMembersRequest(request)
-            answer = self._call(self._ingestion.ingest_audience_members, message)
-            return _request_id(answer.request_id)
+                request["termsOfService"] = {"customerMatchTermsOfServiceStatus": "ACCEPTED"}
+            return self._hand_in("ingest", request)
 
         return _without_named_rows(batch, ingest)
 
@@ -185,11 +185,9 @@ class Google(Destination):
         def remove(members: Sequence[Member]) -> str:
             request = {
                 **self._request(audience),
-                "audience_members": [_person(member) for member in members],
+                "audienceMembers": [_person(member) for member in members],
             }
-            message = RemoveAudienceMembersRequest(request)
-            answer = self._call(self._ingestion.remove_audience_members, message)
-            return _request_id(answer.request_id)
+            return self._hand_in("remove", request)
 
         return _without_named_rows(batch, remove)
 
@@ -225,13 +223,39 @@ class Google(Destination):
         return {
             "destinations": [
                 {
-                    "login_account": _account(self._login_customer_id),
-                    "operating_account": _account(self._customer_id),
-                    "product_destination_id": audience.audience_id,
+                    "loginAccount": _account(self._login_customer_id),
+                    "operatingAccount": _account(self._customer_id),
+                    "productDestinationId": audience.audience_id,
                 }
             ],
             "encoding": "HEX",
         }
+
+    def _hand_in(self, verb: str, request: Mapping[str, Any]) -> str:
+        """Send members over the client's session; the id of the request.
+
+        The client takes seconds of CPU to write ten thousand people as JSON.
+        """
+        transport: Any = self._ingestion.transport
+
+        def send(
+            *, request: bytes, retry: None, timeout: float, metadata: Sequence[tuple[str, str]]
+        ) -> str:
+            answer = transport._session.post(
+                f"{self._scheme}://{self._host}/v1/audienceMembers:{verb}",
+                data=request,
+                headers={"Content-Type": "application/json", **dict(metadata)},
+                timeout=timeout,
+            )
+            if answer.status_code >= 400:
+                raise from_http_response(answer)  # type: ignore[no-untyped-call]
+            # Both verbs are answered alike.
+            told = IngestAudienceMembersResponse.from_json(
+                answer.content, ignore_unknown_fields=True
+            )
+            return str(told.request_id)
+
+        return _request_id(self._call(send, msgspec.json.encode(request)))
 
     def _list_named(self, name: str) -> str:
         found = self._call(
@@ -317,18 +341,18 @@ def _without_redirects(transport: Any) -> Any:
 
 
 def _account(number: str) -> dict[str, str]:
-    return {"account_type": "GOOGLE_ADS", "account_id": number}
+    return {"accountType": "GOOGLE_ADS", "accountId": number}
 
 
 def _person(member: Member) -> dict[str, Any]:
     email, _, phone = member.identity.partition(SEPARATOR)
-    named = (("email_address", email), ("phone_number", phone))
-    return {"user_data": {"user_identifiers": [{kind: value} for kind, value in named if value]}}
+    named = (("emailAddress", email), ("phoneNumber", phone))
+    return {"userData": {"userIdentifiers": [{kind: value} for kind, value in named if value]}}
 
 
 def _consent(member: Member) -> dict[str, str]:
     status = str((member.contact or {}).get("consent") or "CONSENT_DENIED")
-    return {"ad_user_data": status, "ad_personalization": status}
+    return {"adUserData": status, "adPersonalization": status}
 
 
 def _request_id(told: str) -> str:

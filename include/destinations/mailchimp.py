@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import msgspec
@@ -464,6 +464,7 @@ def open_client(
     return client
 
 
+@cache
 def merge_tag(field: str) -> str:
     """The merge tag of a declared field: upper case, no underscores, ten characters."""
     return field.replace("_", "").upper()[:MERGE_TAG_LENGTH]
@@ -471,13 +472,18 @@ def merge_tag(field: str) -> str:
 
 def merge_value(value: object) -> str | int | float:
     """A value as a merge field takes it: no merge tags of its own, no control characters, short."""
+    if isinstance(value, str):
+        return _merge_text(value)
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
         return value
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return _merge_text(json.dumps(value, ensure_ascii=False))
+
+
+def _merge_text(text: str) -> str:
     if text.isprintable() and "|" not in text and len(text) <= MERGE_TEXT_BYTES // 4:
         return text.strip()
     # Taking a marker out can bring another one together.

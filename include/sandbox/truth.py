@@ -65,9 +65,8 @@ CREATE TABLE IF NOT EXISTS mailchimp_members (
     writes INTEGER NOT NULL DEFAULT 0
 );
 
--- One index that covers every listing and count, so that a batch pays for only one.
-CREATE INDEX IF NOT EXISTS mailchimp_members_by_id
-ON mailchimp_members (list_id, id, status, last_changed);
+-- PLACES finds a contact; a file of an earlier release has an index for it.
+DROP INDEX IF EXISTS mailchimp_members_by_id;
 
 CREATE TABLE IF NOT EXISTS mailchimp_segments (
     segment_id INTEGER PRIMARY KEY,
@@ -141,7 +140,8 @@ CREATE TABLE IF NOT EXISTS meta_audiences (
     removed INTEGER NOT NULL DEFAULT 0
 );
 
--- A member is the whole tuple it was uploaded as; key_names says which keys the tuple holds.
+-- A member is the whole tuple it was uploaded as; key_names says which keys the tuple holds, and
+-- identity is their hash, by which `Truth.places` finds it.
 CREATE TABLE IF NOT EXISTS meta_members (
     audience_id INTEGER NOT NULL,
     identity BLOB NOT NULL,
@@ -149,8 +149,7 @@ CREATE TABLE IF NOT EXISTS meta_members (
     key_values TEXT NOT NULL
 );
 
-CREATE UNIQUE INDEX IF NOT EXISTS meta_members_by_identity
-ON meta_members (audience_id, identity);
+DROP INDEX IF EXISTS meta_members_by_identity;
 
 CREATE TABLE IF NOT EXISTS meta_sessions (
     account_id TEXT NOT NULL,
@@ -249,6 +248,34 @@ CREATE TABLE IF NOT EXISTS calls (
 );
 """
 
+# Where a contact is, by its hash, and what a listing or a count asks of it. Hashes are random: the
+# pages of the file that a batch would touch cost more than all else it does. So this much is kept
+# in memory alone, and made anew with each start. Who inserts a contact inserts its place: with a
+# trigger for that, each row of a batch would be journaled by itself.
+PLACES = """
+CREATE TEMP TABLE IF NOT EXISTS mailchimp_places (
+    list_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    member_number INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    last_changed TEXT NOT NULL,
+    PRIMARY KEY (list_id, id)
+) WITHOUT ROWID;
+
+DELETE FROM mailchimp_places;
+
+INSERT INTO mailchimp_places
+SELECT list_id, id, member_number, status, last_changed FROM mailchimp_members;
+
+CREATE TEMP TRIGGER IF NOT EXISTS mailchimp_member_changed
+AFTER UPDATE OF id, status, last_changed ON mailchimp_members
+BEGIN
+    UPDATE mailchimp_places
+    SET id = new.id, status = new.status, last_changed = new.last_changed
+    WHERE list_id = old.list_id AND id = old.id;
+END;
+"""
+
 TABLES = (
     "mailchimp_lists",
     "mailchimp_permissions",
@@ -314,9 +341,11 @@ class Truth:
         self._logged = 0
         self._remembered: dict[tuple[Any, ...], list[sqlite3.Row]] = {}
         self._remembered_at = -1
+        self._places: dict[int, dict[bytes, int]] = {}
         self._create()
 
     def _create(self) -> None:
+        self._places.clear()
         self.connection.executescript(
             SCHEMA
             + woocommerce.SCHEMA
@@ -324,6 +353,7 @@ class Truth:
             + google.SCHEMA
             + tiktok.SCHEMA
             + mailchimp.SCHEMA
+            + PLACES
         )
         for table, column in LATER_COLUMNS:
             if not self.one("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", (table, column)):
@@ -358,6 +388,22 @@ class Truth:
         """Back to the first day: one empty list, one empty ad account, no calls."""
         self.connection.executescript("".join(f"DROP TABLE IF EXISTS {table};" for table in TABLES))
         self._create()
+
+    def places(self, audience_id: int) -> dict[bytes, int]:
+        """The numbers of a Meta audience's members by their identities.
+
+        In memory for the reason that PLACES gives. Whoever adds or removes members keeps it.
+        """
+        if audience_id not in self._places:
+            rows = self.connection.execute(
+                "SELECT identity, rowid FROM meta_members WHERE audience_id = ?", (audience_id,)
+            )
+            self._places[audience_id] = dict(map(tuple, rows))
+        return self._places[audience_id]
+
+    def forget_places(self) -> None:
+        """Members have changed behind `places`."""
+        self._places.clear()
 
     def one(self, query: str, parameters: Any = ()) -> sqlite3.Row | None:
         """The first row of a query, or None."""
@@ -568,7 +614,7 @@ class Truth:
         """How many contacts of a list are in each status, the forgotten ones left out."""
         rows = self.remembered(
             """
-            SELECT status, count(*) AS members FROM mailchimp_members
+            SELECT status, count(*) AS members FROM mailchimp_places
             WHERE list_id = ? GROUP BY status
             """,
             (list_id,),

@@ -2,8 +2,4 @@
 create view contacts as
 select all_contacts.*
 from all_contacts
-where all_contacts.customer_id in (
-    select wanted.customer_id
-    from wanted
-    where wanted.member_key in (select changed.member_key from changed)
-)
+where all_contacts.customer_id in (select wanted_changed.customer_id from wanted_changed)

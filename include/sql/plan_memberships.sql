@@ -6,15 +6,14 @@ with
 
 wanted_now as (
     select
-        wanted.customer_id,
-        wanted.member_key,
-        wanted.fingerprint,
+        wanted_changed.customer_id,
+        wanted_changed.member_key,
+        wanted_changed.fingerprint,
         addressed.identity,
         statuses.is_reachable
-    from wanted
-    left join addressed on wanted.customer_id = addressed.customer_id
+    from wanted_changed
+    left join addressed on wanted_changed.customer_id = addressed.customer_id
     left join statuses on addressed.identity = statuses.identity
-    where wanted.member_key in (select changed.member_key from changed)
 ),
 
 held_now as (

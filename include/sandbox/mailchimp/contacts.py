@@ -164,8 +164,9 @@ class Lists:
         rows = self.truth.all(
             """
             SELECT members.* FROM json_each(?) AS wanted
-            CROSS JOIN mailchimp_members AS members
-                ON members.list_id = ? AND members.id = wanted.value
+            CROSS JOIN mailchimp_places AS places
+                ON places.list_id = ? AND places.id = wanted.value
+            CROSS JOIN mailchimp_members AS members USING (member_number)
             """,
             (json.dumps(list(ids)), list_id),
         )
@@ -179,9 +180,10 @@ class Lists:
                 members.member_number, members.list_id, members.id, members.email_address,
                 members.status
             FROM json_each(?) AS wanted
-            CROSS JOIN mailchimp_members AS members
-                ON members.list_id = ? AND members.id = wanted.value
-            WHERE members.status NOT IN ('archived', 'forgotten')
+            CROSS JOIN mailchimp_places AS places
+                ON places.list_id = ? AND places.id = wanted.value
+            CROSS JOIN mailchimp_members AS members USING (member_number)
+            WHERE places.status NOT IN ('archived', 'forgotten')
             """,
             (json.dumps(list(ids)), list_id),
         )
@@ -249,15 +251,29 @@ class Lists:
     def write(self, list_id: str, contacts: Iterable[Contact]) -> None:
         """Insert and update contacts, counting only what really changes as an update."""
         instant = now()
-        inserts, updates, untouched = [], [], []
+        [(number,)] = self.truth.connection.execute(
+            "SELECT coalesce(max(member_number), 0) FROM mailchimp_members"
+        )
+        inserts, places, updates, untouched = [], [], [], []
         for row, member_id, email, status, status_by, merge_fields, attributes in contacts:
             held = (email, status, status_by, merge_fields, attributes)
             if row is None:
                 subscribed, _, unsubscribed = status_effects("", status)
                 opted_in_at = instant if subscribed else ""
+                number += 1
                 inserts.append(
-                    (list_id, member_id, *held, opted_in_at, instant, subscribed, unsubscribed)
+                    (
+                        number,
+                        list_id,
+                        member_id,
+                        *held,
+                        opted_in_at,
+                        instant,
+                        subscribed,
+                        unsubscribed,
+                    )
                 )
+                places.append((list_id, member_id, number, status, instant))
                 continue
             if held == row[3:8]:
                 untouched.append((row["member_number"],))
@@ -268,11 +284,14 @@ class Lists:
         self.truth.connection.executemany(
             """
             INSERT INTO mailchimp_members (
-                list_id, id, email_address, status, status_by, merge_fields, attributes,
-                opted_in_at, last_changed, subscribed, unsubscribed, created, writes
-            ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1)
+                member_number, list_id, id, email_address, status, status_by, merge_fields,
+                attributes, opted_in_at, last_changed, subscribed, unsubscribed, created, writes
+            ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1)
             """,
             inserts,
+        )
+        self.truth.connection.executemany(
+            "INSERT INTO mailchimp_places VALUES (?, ?, ?, ?, ?)", places
         )
         self.truth.connection.executemany(
             """
@@ -446,14 +465,14 @@ class Lists:
     ) -> tuple[list[sqlite3.Row], int]:
         """A page of contacts in the order of their ids, and how many there are in all.
 
-        Archived contacts show only when asked for. The index alone finds the page.
+        Archived contacts show only when asked for. Their places alone find the page.
         """
         wanted = [status] if status else [name for name in STATUSES if name != "archived"]
         statuses = json.dumps(wanted)
         if since:
             total = self.truth.count(
                 """
-                SELECT count(*) FROM mailchimp_members
+                SELECT count(*) FROM mailchimp_places
                 WHERE list_id = ? AND last_changed > ?
                     AND status IN (SELECT value FROM json_each(?))
                 """,
@@ -465,7 +484,7 @@ class Lists:
         rows = self.truth.all(
             """
             SELECT members.* FROM (
-                SELECT member_number FROM mailchimp_members
+                SELECT member_number FROM mailchimp_places
                 WHERE list_id = ? AND last_changed > ?
                     AND status IN (SELECT value FROM json_each(?))
                 ORDER BY id LIMIT ? OFFSET ?

@@ -8,6 +8,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
 from include.sandbox.answers import Refusal, dump
@@ -216,30 +217,32 @@ class Audiences:
         """Add or remove the payload's members; returns how many that really changed."""
         connection = self.truth.connection
         audience_id = audience["audience_id"]
-        before = connection.total_changes
-        # In the order of the index, so that neighbours are written together.
+        places = self.truth.places(audience_id)
         if remove:
-            connection.executemany(
-                "DELETE FROM meta_members WHERE audience_id = ? AND identity = ?",
-                [(audience_id, identity) for identity in sorted(payload.members)],
-            )
+            gone = [(places.pop(identity),) for identity in payload.members if identity in places]
+            connection.executemany("DELETE FROM meta_members WHERE rowid = ?", gone)
+            changed = len(gone)
         else:
-            connection.executemany(
-                "INSERT OR IGNORE INTO meta_members VALUES (?, ?, ?, ?)",
-                [
-                    (audience_id, identity, payload.key_names, values)
-                    for identity, values in sorted(payload.members.items())
-                ],
-            )
-        changed = connection.total_changes - before
-        if not remove and "LOOKALIKE_VALUE" in payload.keys:
+            [(last,)] = connection.execute("SELECT coalesce(max(rowid), 0) FROM meta_members")
+            new = [identity for identity in payload.members if identity not in places]
+            numbers = dict(zip(new, count(last + 1), strict=False))
             connection.executemany(
                 """
-                UPDATE meta_members SET key_names = ?, key_values = ?
-                WHERE audience_id = ? AND identity = ?
+                INSERT INTO meta_members (rowid, audience_id, identity, key_names, key_values)
+                VALUES (?, ?, ?, ?, ?)
                 """,
                 [
-                    (payload.key_names, values, audience_id, identity)
+                    (number, audience_id, identity, payload.key_names, payload.members[identity])
+                    for identity, number in numbers.items()
+                ],
+            )
+            places |= numbers
+            changed = len(new)
+        if not remove and "LOOKALIKE_VALUE" in payload.keys:
+            connection.executemany(
+                "UPDATE meta_members SET key_names = ?, key_values = ? WHERE rowid = ?",
+                [
+                    (payload.key_names, values, places[identity])
                     for identity, values in payload.members.items()
                 ],
             )
@@ -288,6 +291,7 @@ class Audiences:
                 if any(person.items() <= held.items() for person in wanted):
                     gone.append((member["rowid"],))
             self.truth.connection.executemany("DELETE FROM meta_members WHERE rowid = ?", gone)
+            self.truth.forget_places()
             self._count(audience_id, 0, len(gone))
 
     def upload(
@@ -447,6 +451,7 @@ def delete_audience(truth: Truth, row: sqlite3.Row) -> None:
         "DELETE FROM meta_audiences WHERE audience_id = ?",
     ):
         truth.connection.execute(statement, (row["audience_id"],))
+    truth.forget_places()
 
 
 def edit_audience(truth: Truth, row: sqlite3.Row, given: Mapping[str, Any]) -> None:
