@@ -253,7 +253,7 @@ def export_person(
     _show("Held", erasing.export(load_settings(), customer_id, file, to), as_json)
 
 
-offers = typer.Typer(no_args_is_help=True, help="Codes of the audiences' offers.")
+offers = typer.Typer(no_args_is_help=True, help="Codes of the audiences' offers, and of advocates.")
 app.add_typer(offers, name="offers")
 
 

@@ -33,12 +33,10 @@ _STREET = rf"""
         ''
     )
 """
+# Without a post code, or without a street, the whole is null.
 ADDRESS_KEY = SQLExpression(
     f"""
-    case
-        when {_POSTCODE} != '' and {_STREET} != ''
-            then md5(concat_ws('|', {_COUNTRY}, {_POSTCODE}, {_STREET}))::uuid
-    end
+    md5({_COUNTRY} || '|' || nullif({_POSTCODE}, '') || '|' || nullif({_STREET}, ''))::uuid
     """
 )
 """Of a relation's columns country, postcode and street; null without a post code or a street."""
