@@ -115,6 +115,15 @@ class Quarantine:
         self.store.remove(f"{path}{_REPORT}")
         self.store.remove(path)
 
+    def leftovers(self) -> list[str]:
+        """Pages of the store that a killed process has left without a report."""
+        found = []
+        for source in self.store.list(_FOLDER):
+            names = set(self.store.list(f"{_FOLDER}/{source}"))
+            pages = {name for name in names if not name.endswith(_REPORT)}
+            found += [f"{_FOLDER}/{source}/{n}" for n in pages if f"{n}{_REPORT}" not in names]
+        return sorted(found)
+
     @staticmethod
     def _path(source: str, copy: Copy) -> str:
         return f"{_FOLDER}/{source}/{copy.landing_name}"

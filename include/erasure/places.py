@@ -107,6 +107,10 @@ class Places:
                 if self._is_mentioned(copy.path):
                     quarantine.remove(page)
                     count += 1
+        for path in quarantine.leftovers():
+            if self._is_mentioned(Path(self._local(path))):
+                self.store.remove(path)
+                count += 1
         return count
 
     def snapshots(self) -> int:

@@ -34,7 +34,7 @@ class Fuse:
         return fused
 
 
-def doom(instant: int) -> None:
+def doom(instant: int) -> Fuse:
     """This process dies at that instant, if there are as many."""
     fuse = Fuse(instant)
     Store.write = fuse.before(Store.write)
@@ -42,3 +42,4 @@ def doom(instant: int) -> None:
     Store.take = fuse.before(Store.take)
     Store.remove = fuse.before(Store.remove)
     HTTPAdapter.send = fuse.before(HTTPAdapter.send)
+    return fuse

@@ -7,13 +7,12 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import md5, sha256
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +23,17 @@ from include.commerce.journeys import trigger_journeys
 from include.commerce.push import Waiting, push_purchases
 from include.connections import Credentials
 from include.destinations import DESTINATIONS
+from include.erasure import erase as erasing
 from include.erasure.erase import Certificate, certificates, erase
 from include.erasure.export import export_person
 from include.erasure.person import Request
 from include.errors import BadInput, Retry
 from include.landing import ingest, rebuild
 from include.publishing import ANALYTICS, current
-from include.settings import PROJECT
+from include.settings import Settings
 from include.store import Store
+from tests.faults.killing import doom
+from tests.faults.processes import PROCESSES
 from tests.include.activation.shop import QUICK, Person, Shop
 from tests.include.commerce.test_push import line, order, table
 from tests.include.sources.shops import LINES, declare, raw, write_csv
@@ -80,6 +82,7 @@ REQUESTS = {
 }
 PUSHED = "commerce/mailchimp/regulars/pushed.parquet"
 JOURNEY = "commerce/mailchimp/regulars/journeys/lapsed_vips-1-2"
+FEWEST_INSTANTS = 30
 ASKED = [["r-1", "2026-03-01 10:00:00", EMAIL]]
 
 
@@ -362,80 +365,41 @@ def test_case_42_who_is_erased_while_a_sync_is_between_batches_is_not_sent(
     assert len(shop.there(destination)) == len(OTHERS) + len(newcomers)
 
 
-# All instants take minutes; every seventh one is in all kinds of places.
-KILLED_EVERY = 7
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from include.connections import Credentials
-from include.erasure.erase import erase
-from include.erasure.person import Request
-from include.erasure import erase as erasing
-from include.erasure import warehouse
-from include.settings import Settings
-from include.store import Store
-from requests.adapters import HTTPAdapter
-import json
-
-left = int(sys.argv[1])
-
-def before(function):
-    def fused(*arguments, **options):
-        global left
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*arguments, **options)
-    return fused
-
-for owner, name in ((Store, "write"), (Store, "take"), (Store, "remove"), (HTTPAdapter, "send"),
-                    (erasing, "purge_warehouse"), (erasing, "compact")):
-    setattr(owner, name, before(getattr(owner, name)))
-told = json.loads(sys.argv[2])
-settings = Settings(home=Path(told["home"]), memory_limit="512MB", threads=1,
-                    sources=Path(told["sources"]))
-erase(settings, lambda name: Credentials(**told["connections"][name]))
-"""
+def erase_until(settings: Settings, connections: dict[str, Credentials], instant: int) -> None:
+    """An erasure of all open requests, in a process that is killed at that instant."""
+    fuse = doom(instant)
+    for name in ("purge_warehouse", "compact"):
+        setattr(erasing, name, fuse.before(getattr(erasing, name)))
+    erase(settings, connections.__getitem__)
 
 
-def test_case_42_an_erasure_that_is_killed_anywhere_is_finished_by_the_next_one(
+def test_case_42_an_erasure_that_is_killed_at_any_instant_is_finished_by_the_next_one(
     trade: Trade, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # What a killed process leaves of its work is swept that much later.
-    monkeypatch.setattr("include.store.ABANDONED_AFTER_SECONDS", 1)
+    monkeypatch.setattr("include.store.ABANDONED_AFTER_SECONDS", 0.1)
+    monkeypatch.setattr("include.erasure.places.LOOK_AGAIN_SECONDS", 0.05)
     trade.ask()
     trade.load()
     settings = trade.shop.settings
     begin = tmp_path / "begin"
     shutil.copytree(settings.home, begin)
-    connections = {
-        f"{name}_default": {"password": known.password, "extra": dict(known.extra)}
-        for name, known in trade.shop.credentials.items()
-    }
-    told = json.dumps(
-        {
-            "home": str(settings.home),
-            "sources": str(settings.sources),
-            "connections": connections,
-        }
-    )
-    instant = 1
-    while True:
+    connections = {f"{name}_default": known for name, known in trade.shop.credentials.items()}
+    for instant in count(1):
         shutil.rmtree(settings.home)
         shutil.copytree(begin, settings.home)
-        ended = subprocess.run(
-            [sys.executable, "-c", KILLED, str(instant), told], cwd=PROJECT, check=False
-        )
-        if ended.returncode == 0:
+        process = PROCESSES.Process(target=erase_until, args=(settings, connections, instant))
+        process.start()
+        process.join()
+        if process.exitcode == 0:
             break
-        assert ended.returncode == -signal.SIGKILL
+        assert process.exitcode == -signal.SIGKILL
         trade.erase()
         assert trade.traces() == [], instant
         [certificate] = certificates(settings)
         assert certificate.finished_at
         assert certificate.requests == ("requests:r-1",)
-        instant += KILLED_EVERY
-    assert instant > 10
+    assert instant > FEWEST_INSTANTS
 
 
 def test_case_42_a_person_is_told_all_that_is_held_in_a_private_file(trade: Trade, tmp_path: Path):
