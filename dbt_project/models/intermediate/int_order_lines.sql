@@ -43,11 +43,60 @@ identities as (
 ),
 
 -- A cancelled order is taken back whole: what was refunded of it says only what had been paid.
-times_told as (
+children as (
 
-    select false as is_taken_back
+    select
+        order_id,
+        line_id,
+        'order_lines' as records,
+        'sale' as line_kind,
+        sku,
+        product_name,
+        category,
+        quantity,
+        unit_price,
+        gross_amount,
+        discount_amount,
+        excluded_by,
+        is_cancelled
+    from document_lines
+
     union all
-    select true as is_taken_back
+
+    select
+        order_id,
+        'cancelled:' || line_id as line_id,
+        null as records,
+        'return' as line_kind,
+        sku,
+        product_name,
+        category,
+        -quantity as quantity,
+        unit_price,
+        -gross_amount as gross_amount,
+        -discount_amount as discount_amount,
+        excluded_by,
+        is_cancelled
+    from document_lines
+    where is_cancelled
+
+    union all
+
+    select
+        order_id,
+        concat_ws(':', 'refund', refund_id, refund_kind, line_id) as line_id,
+        'refunds' as records,
+        'return' as line_kind,
+        sku,
+        product_name,
+        category,
+        -quantity as quantity,
+        unit_price,
+        -amount as gross_amount,
+        0 as discount_amount,
+        excluded_by,
+        false as is_cancelled
+    from refunds
 
 ),
 
@@ -80,71 +129,30 @@ lines as (
     union all
 
     select
-        document_lines.order_id,
-        case
-            when times_told.is_taken_back then 'cancelled:' || document_lines.line_id
-            else document_lines.line_id
-        end as line_id,
-        document_lines.source,
-        case when not times_told.is_taken_back then 'order_lines' end as records,
-        document_lines.customer_id,
-        document_lines.email_key,
-        document_lines.phone_key,
-        document_lines.ordered_at,
-        document_lines.ordered_date,
-        case when times_told.is_taken_back then 'return' else 'sale' end as line_kind,
-        document_lines.sku,
-        document_lines.product_name,
-        document_lines.category,
-        case
-            when times_told.is_taken_back then -document_lines.quantity
-            else document_lines.quantity
-        end as quantity,
-        document_lines.unit_price,
-        case
-            when times_told.is_taken_back then -document_lines.gross_amount
-            else document_lines.gross_amount
-        end as gross_amount,
-        case
-            when times_told.is_taken_back then -document_lines.discount_amount
-            else document_lines.discount_amount
-        end as discount_amount,
-        document_lines.currency,
-        document_lines.country,
-        document_lines.excluded_by,
-        document_lines.is_cancelled
-    from document_lines
-    inner join times_told
-        on not times_told.is_taken_back or document_lines.is_cancelled
-
-    union all
-
-    select
-        refunds.order_id,
-        concat_ws(':', 'refund', refunds.refund_id, refunds.refund_kind, refunds.line_id)
-            as line_id,
+        children.order_id,
+        children.line_id,
         orders.source,
-        'refunds' as records,
+        children.records,
         orders.customer_id,
         orders.email_key,
         orders.phone_key,
         orders.ordered_at,
         orders.ordered_date,
-        'return' as line_kind,
-        refunds.sku,
-        refunds.product_name,
-        refunds.category,
-        -refunds.quantity as quantity,
-        refunds.unit_price,
-        -refunds.amount as gross_amount,
-        0 as discount_amount,
+        children.line_kind,
+        children.sku,
+        children.product_name,
+        children.category,
+        children.quantity,
+        children.unit_price,
+        children.gross_amount,
+        children.discount_amount,
         orders.currency,
         orders.country,
-        refunds.excluded_by,
-        false as is_cancelled
-    from refunds
+        children.excluded_by,
+        children.is_cancelled
+    from children
     inner join orders
-        on refunds.order_id = orders.order_id
+        on children.order_id = orders.order_id
 
 ),
 
