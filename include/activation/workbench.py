@@ -18,6 +18,12 @@ from include.settings import Settings
 from include.store import Store
 from include.warehouse import Warehouse, read_statement
 
+# From how much on DuckDB gives back what a task has freed; by itself from 128 MB and 512 MB on.
+GIVEN_BACK = {
+    "allocator_flush_threshold": "8MB",
+    "allocator_bulk_deallocation_flush_threshold": "16MB",
+}
+
 
 class Workbench(Warehouse):
     """DuckDB within the settings' limits; what it spills lies in `folder` and goes with it.
@@ -108,7 +114,7 @@ def open_workbench(
 ) -> Iterator[Workbench]:
     """A workbench on the store's disk, for as long as the block lasts.
 
-    `memory_limit`: DuckDB's, instead of the settings'.
+    `memory_limit`: DuckDB's, instead of the settings'; what it frees is then given back at once.
     """
     with store.workspace() as folder:
         config: dict[str, Any] = {
@@ -116,5 +122,7 @@ def open_workbench(
             "threads": settings.threads,
             "temp_directory": f"{folder}/spill",
         }
+        if memory_limit:
+            config |= GIVEN_BACK
         with duckdb.connect(config=config) as connection:
             yield Workbench(connection, store, Path(folder), Watch(settings))

@@ -276,6 +276,11 @@ BEGIN
 END;
 """
 
+PLACES_OF = {
+    "meta": "SELECT identity, rowid FROM meta_members WHERE audience_id = ?",
+    "google": "SELECT identity, rowid FROM google_people WHERE list_id = ?",
+}
+
 TABLES = (
     "mailchimp_lists",
     "mailchimp_permissions",
@@ -341,7 +346,7 @@ class Truth:
         self._logged = 0
         self._remembered: dict[tuple[Any, ...], list[sqlite3.Row]] = {}
         self._remembered_at = -1
-        self._places: dict[int, dict[bytes, int]] = {}
+        self._places: dict[tuple[str, int], dict[bytes, int]] = {}
         self._create()
 
     def _create(self) -> None:
@@ -355,6 +360,7 @@ class Truth:
             + mailchimp.SCHEMA
             + PLACES
         )
+        google.bring_over(self.connection)
         for table, column in LATER_COLUMNS:
             if not self.one("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", (table, column)):
                 self.connection.execute(
@@ -389,17 +395,16 @@ class Truth:
         self.connection.executescript("".join(f"DROP TABLE IF EXISTS {table};" for table in TABLES))
         self._create()
 
-    def places(self, audience_id: int) -> dict[bytes, int]:
-        """The numbers of a Meta audience's members by their identities.
+    def places(self, vendor: str, audience_id: int) -> dict[bytes, int]:
+        """The numbers of an ad audience's members by their identities; vendor: meta or google.
 
         In memory for the reason that PLACES gives. Whoever adds or removes members keeps it.
         """
-        if audience_id not in self._places:
-            rows = self.connection.execute(
-                "SELECT identity, rowid FROM meta_members WHERE audience_id = ?", (audience_id,)
-            )
-            self._places[audience_id] = dict(map(tuple, rows))
-        return self._places[audience_id]
+        key = (vendor, audience_id)
+        if key not in self._places:
+            rows = self.connection.execute(PLACES_OF[vendor], (audience_id,))
+            self._places[key] = dict(map(tuple, rows))
+        return self._places[key]
 
     def forget_places(self) -> None:
         """Members have changed behind `places`."""

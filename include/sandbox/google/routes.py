@@ -7,13 +7,16 @@ import re
 import secrets
 import sqlite3
 import time
+from itertools import count
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter, Depends, FastAPI, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from include.sandbox.answers import Json, Refusal, answer_refusal, dump
 from include.sandbox.google.errors import google_error, invalid, violation
+from include.sandbox.google.tables import identity
 from include.sandbox.truth import Truth
 
 MOST_MEMBERS = 10_000
@@ -153,8 +156,8 @@ def create_app(truth: Truth) -> FastAPI:
 async def body(request: Request) -> dict[str, Any]:
     """A request's JSON object."""
     try:
-        content: dict[str, Any] = json.loads(await request.body())
-    except ValueError:
+        content: dict[str, Any] = msgspec.json.decode(await request.body())
+    except msgspec.DecodeError:
         raise Refusal(google_error(400, "Invalid JSON payload received.")) from None
     return content
 
@@ -190,21 +193,32 @@ def change_members(truth: Truth, content: dict[str, Any], operation: str) -> str
     if violations:
         text = "There was a problem with the request."
         raise Refusal(google_error(400, text, "INVALID_ARGUMENT", violations))
-    wanted = [
-        (row["list_id"], dump(sorted(found)).decode())
+    taken = [
+        dump(sorted(found)).decode()
         for member, found in zip(members, people, strict=True)
         if operation == "remove" or not is_denied(content, member)
     ]
+    wanted = {identity(text): text for text in taken}
     request_id = secrets.token_urlsafe(12)
+    places = truth.places("google", row["list_id"])
     with truth.connection as connection:
-        before = connection.total_changes
-        connection.executemany(
-            "DELETE FROM google_members WHERE list_id = ? AND identifiers = ?"
-            if operation == "remove"
-            else "INSERT OR IGNORE INTO google_members VALUES (?, ?)",
-            wanted,
-        )
-        changed = connection.total_changes - before
+        if operation == "remove":
+            gone = [(places.pop(who),) for who in wanted if who in places]
+            connection.executemany("DELETE FROM google_people WHERE rowid = ?", gone)
+            changed = len(gone)
+        else:
+            [(last,)] = connection.execute("SELECT coalesce(max(rowid), 0) FROM google_people")
+            new = [who for who in wanted if who not in places]
+            numbers = dict(zip(new, count(last + 1), strict=False))
+            connection.executemany(
+                """
+                INSERT INTO google_people (rowid, list_id, identity, identifiers)
+                VALUES (?, ?, ?, ?)
+                """,
+                [(number, row["list_id"], who, wanted[who]) for who, number in numbers.items()],
+            )
+            places |= numbers
+            changed = len(new)
         connection.execute(
             """
             UPDATE google_lists SET
@@ -225,7 +239,7 @@ def change_members(truth: Truth, content: dict[str, Any], operation: str) -> str
                 row["list_id"],
                 operation,
                 len(members),
-                len(members) - len(wanted),
+                len(members) - len(taken),
                 time.time(),
             ),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from hashlib import blake2b
 from typing import Any
 
 SCHEMA = """
@@ -25,11 +26,12 @@ CREATE TABLE IF NOT EXISTS google_lists (
     removed INTEGER NOT NULL DEFAULT 0
 );
 
-CREATE TABLE IF NOT EXISTS google_members (
+-- identity is the hash of the identifiers, by which `Truth.places` finds a member.
+CREATE TABLE IF NOT EXISTS google_people (
     list_id INTEGER NOT NULL,
-    identifiers TEXT NOT NULL,
-    PRIMARY KEY (list_id, identifiers)
-) WITHOUT ROWID;
+    identity BLOB NOT NULL,
+    identifiers TEXT NOT NULL
+);
 
 CREATE TABLE IF NOT EXISTS google_requests (
     request_id TEXT PRIMARY KEY,
@@ -41,7 +43,24 @@ CREATE TABLE IF NOT EXISTS google_requests (
 );
 """
 
-TABLES = ("google_settings", "google_lists", "google_members", "google_requests")
+TABLES = ("google_settings", "google_lists", "google_people", "google_requests")
+
+
+def identity(identifiers: str) -> bytes:
+    """By what a member is found."""
+    return blake2b(identifiers.encode(), digest_size=16).digest()
+
+
+def bring_over(connection: sqlite3.Connection) -> None:
+    """Take the members over from where the file of an earlier release has them."""
+    if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'google_members'").fetchone():
+        rows = connection.execute("SELECT list_id, identifiers FROM google_members").fetchall()
+        with connection:
+            connection.executemany(
+                "INSERT INTO google_people VALUES (?, ?, ?)",
+                [(list_id, identity(identifiers), identifiers) for list_id, identifiers in rows],
+            )
+            connection.execute("DROP TABLE google_members")
 
 
 def holdings(connection: sqlite3.Connection) -> dict[str, Any]:
@@ -57,6 +76,6 @@ def holdings(connection: sqlite3.Connection) -> dict[str, Any]:
         }
         for row in connection.execute("SELECT * FROM google_lists ORDER BY list_id")
     }
-    for row in connection.execute("SELECT * FROM google_members ORDER BY list_id, identifiers"):
+    for row in connection.execute("SELECT * FROM google_people ORDER BY list_id, identifiers"):
         lists[row["list_id"]]["members"].append(json.loads(row["identifiers"]))
     return {"lists": {str(list_id): held for list_id, held in lists.items()}}

@@ -217,7 +217,7 @@ class Audiences:
         """Add or remove the payload's members; returns how many that really changed."""
         connection = self.truth.connection
         audience_id = audience["audience_id"]
-        places = self.truth.places(audience_id)
+        places = self.truth.places("meta", audience_id)
         if remove:
             gone = [(places.pop(identity),) for identity in payload.members if identity in places]
             connection.executemany("DELETE FROM meta_members WHERE rowid = ?", gone)

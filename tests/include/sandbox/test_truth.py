@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import httpx
 
+from include.sandbox.google import tables
 from tests.sandbox_server import start_sandbox
 
 AUTH = ("any", "key-us1")
@@ -23,6 +27,19 @@ def test_a_restart_finds_everything_again(tmp_path):
     with start_sandbox(tmp_path) as sandbox:
         assert sandbox.truth() == before
         assert sandbox.calls() == calls
+
+
+def test_google_keeps_whom_a_file_of_an_earlier_release_holds(tmp_path):
+    people = '[["emailAddress","0a"]]'
+    with closing(sqlite3.connect(tmp_path / "sandbox.sqlite")) as earlier, earlier:
+        earlier.executescript(tables.SCHEMA)
+        earlier.execute("CREATE TABLE google_members (list_id INTEGER, identifiers TEXT)")
+        earlier.execute("INSERT INTO google_members VALUES (7, ?)", (people,))
+        earlier.execute("INSERT INTO google_lists VALUES (7, '1', 'vips', '{}', 1, 1, 0)")
+    for _ in range(2):
+        with start_sandbox(tmp_path) as sandbox:
+            held = sandbox.truth()["google"]["lists"]["7"]["members"]
+            assert held == [[["emailAddress", "0a"]]]
 
 
 def test_the_summary_counts_what_the_truth_lists(sandbox):
