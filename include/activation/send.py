@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections.abc import Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -44,6 +45,9 @@ from include.publishing import Snapshot
 ROWS_JOINED = 120_000
 ROWS_AT_ONCE = 30_000
 ROWS_IN_HAND = 1000
+# Rows are many and hold no cycles: to look for some at the usual pace took half as long as all that
+# is made of them.
+OBJECTS_BETWEEN_COLLECTIONS = 100_000
 # How many rows of one batch are looked for one by one when it is refused as a whole; if more are
 # bad, it is not the rows.
 MOST_POISONED = 5
@@ -94,8 +98,18 @@ def send_batches(
     sender = Sender(ledger, destination, plan, remote, caller, bench.watch)
     parcels = _parcels(bench, ledger, destination, plan, snapshot, statuses, done)
     # Closed before the workbench is, whatever happens: the next slice may be on it.
-    with closing(parcels):
+    with _seldom_collected(), closing(parcels):
         sender.send(parcels)
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    usual = gc.get_threshold()
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 class Sender:

@@ -5,21 +5,39 @@ insert into due
 select batch_number, operation, customer_id, member_key, identity
 from plan
 where batch_number in (select unnest($batch_numbers::integer[]));
-create or replace temp table addressed_due as
+-- One join after the other: each takes a fixed part of the memory, however few rows it has, and together they
+-- need more than sending may have.
+create or replace temp table due_wanted as
 select
     due.batch_number,
     due.operation,
     due.customer_id,
     due.member_key,
     due.identity,
-    addressed.contact,
     wanted.payload,
-    statuses.status,
-    due.operation = 'remove'
-    or (wanted.member_key is not null and addressed.identity is not null) as is_current
+    wanted.member_key is not null as is_wanted
 from due
-left join wanted on due.member_key = wanted.member_key
+left join wanted on due.member_key = wanted.member_key;
+create or replace temp table due_told as
+select
+    due_wanted.*,
+    statuses.status
+from due_wanted
+left join statuses on due_wanted.identity = statuses.identity;
+drop table due_wanted;
+create or replace temp table addressed_due as
+select
+    due_told.batch_number,
+    due_told.operation,
+    due_told.customer_id,
+    due_told.member_key,
+    due_told.identity,
+    addressed.contact,
+    due_told.payload,
+    due_told.status,
+    due_told.operation = 'remove' or (due_told.is_wanted and addressed.identity is not null) as is_current
+from due_told
 left join addressed
-    on due.customer_id = addressed.customer_id and due.identity = addressed.identity
-left join statuses on due.identity = statuses.identity;
+    on due_told.customer_id = addressed.customer_id and due_told.identity = addressed.identity;
+drop table due_told;
 truncate due;
