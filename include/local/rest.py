@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -11,6 +12,8 @@ import httpx
 from include.errors import Stop
 
 FINISHED = {"success", "failed"}
+POOL_TRIES = 20
+WAIT_SECONDS = 1.0
 
 
 class Airflow:
@@ -41,9 +44,18 @@ class Airflow:
 
     def set_pool(self, name: str, pool: dict[str, Any]) -> None:
         """Create a pool, or bring an existing one to these slots."""
-        answer = self._client.post("/pools", json={"name": name, **pool})
-        if answer.status_code == httpx.codes.CONFLICT:
-            answer = self._client.patch(f"/pools/{name}", json={"name": name, **pool})
+        for _ in range(POOL_TRIES):
+            answer = self._client.get(f"/pools/{name}")
+            if answer.is_success and pool.items() <= answer.json().items():
+                return
+            if answer.status_code == httpx.codes.NOT_FOUND:
+                answer = self._client.post("/pools", json={"name": name, **pool})
+            elif answer.is_success:
+                answer = self._client.patch(f"/pools/{name}", json={"name": name, **pool})
+            if not answer.is_server_error:
+                break
+            # Airflow on SQLite fails while a process that has just begun writes much.
+            time.sleep(WAIT_SECONDS)
         self._checked(answer)
 
     def trigger(self, dag: str) -> dict[str, Any]:
