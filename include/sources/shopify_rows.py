@@ -643,19 +643,19 @@ class PageRows:
 
     def _records(self) -> Iterator[tuple[Shape, Any]]:
         """Every object of the page, with the shape it should have."""
+        record = self._whole_record()
         with gzip.open(self.file, "rt", encoding="utf-8") as text:
             if self.is_bulk:
                 for line in text:
                     item = json.loads(line)
                     is_child = isinstance(item, dict) and item.get("__parentId") is not None
-                    yield (self.child if is_child else self._whole_record()), item
+                    yield (self.child if is_child else record), item
                 return
             answer = json.load(text)
         data = answer.get("data") if isinstance(answer, dict) else None
         if not isinstance(data, dict):
             yield {"data": {}}, answer
             return
-        record = self._whole_record()
         for item in (data.get("records") or {}).get("nodes") or []:
             yield record, item
         for item in data.get("found") or []:
