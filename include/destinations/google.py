@@ -48,6 +48,10 @@ from include.destinations.base import (
 from include.errors import BadInput, Reauthorise, RegularsError, Retry, Stop
 from include.retry_after import retry_after
 
+# Their types, which Google's packages do not tell.
+_refusal: Callable[[requests.Response], GoogleAPICallError] = from_http_response
+_access_token: Callable[[str], Any] = oauth2.Credentials
+
 HOST = "datamanager.googleapis.com"
 SCOPE = "https://www.googleapis.com/auth/datamanager"
 TIMEOUT_SECONDS = 120
@@ -248,7 +252,7 @@ class Google(Destination):
                 timeout=timeout,
             )
             if answer.status_code >= 400:
-                raise from_http_response(answer)  # type: ignore[no-untyped-call]
+                raise _refusal(answer)
             # Both verbs are answered alike.
             told = IngestAudienceMembersResponse.from_json(
                 answer.content, ignore_unknown_fields=True
@@ -297,7 +301,7 @@ class Google(Destination):
     def _signed_in(self) -> Any:
         """A service account's key, a user's refresh token, or else an access token as it is."""
         if not self._secret.lstrip().startswith("{"):
-            return oauth2.Credentials(self._secret)  # type: ignore[no-untyped-call]
+            return _access_token(self._secret)
         try:
             info = json.loads(self._secret)
             kind = service_account if info.get("type") == "service_account" else oauth2
