@@ -125,7 +125,9 @@ class Answer:
         await send({"type": "http.response.body", "body": self.body})
 
     async def drip(self, send: Send, seconds: float) -> None:
-        """Send it bit by bit, over so many seconds."""
+        """Send it bit by bit, over so many seconds; what has no body comes whole after them."""
+        if not self.body:
+            await asyncio.sleep(seconds)
         await self.start(send)
         size = max(1, -(-len(self.body) // DRIPS))
         for start in range(0, len(self.body), size):

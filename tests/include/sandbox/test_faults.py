@@ -66,6 +66,14 @@ class TestActions:
         assert upsert().json()["total_created"] == 1
         assert time.monotonic() - begun > 0.3
 
+    def test_a_slow_answer_without_a_body_takes_as_long(self, sandbox, upsert):
+        member = upsert().json()["new_members"][0]["id"]
+        sandbox.fault(action="slow", seconds=0.4)
+        begun = time.monotonic()
+        url = f"{sandbox.mailchimp_url}/lists/regulars/members/{member}"
+        assert httpx.delete(url, auth=AUTH).status_code == 204
+        assert time.monotonic() - begun > 0.3
+
     def test_an_html_page_stands_for_a_gateway(self, sandbox, upsert):
         sandbox.fault(action="html")
         answer = upsert()
