@@ -1,5 +1,5 @@
 -- One invented contact per customer of `orders`; every property is drawn from the md5 of the key, so
--- that the same customers always get the same contacts. See invent_contacts.py.
+-- that the same customers always get the same contacts. See invent.py.
 with
 
 customers as (

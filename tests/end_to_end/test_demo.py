@@ -16,7 +16,7 @@ import duckdb
 import psutil
 import pytest
 
-from examples.invent_contacts import invent
+from examples.invent import invent_answers, invent_contacts
 from include import publishing
 from include.local.demo import AS_OF
 from include.local.keeper import hold
@@ -48,7 +48,16 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     orders = home / "orders.parquet"
     every_order = duckdb.read_parquet(str(package_file(ORDERS)))
     every_order.filter(f"household_id::int <= {CUSTOMERS}").write_parquet(str(orders))
-    invent(str(orders), "household_id", home / "examples/complete_journey_contacts.parquet")
+    examples = home / "examples"
+    invent_contacts(
+        str(orders), "household_id", examples / "complete_journey_contacts.parquet"
+    )
+    invent_answers(
+        str(orders),
+        "household_id",
+        "transaction_timestamp",
+        examples / "complete_journey_answers.parquet",
+    )
     sources = home / "sources.yml"
     sources.write_text(SOURCES.replace(ORDERS, str(orders)))
     return Settings(
@@ -101,7 +110,7 @@ def wanted_at_mailchimp(shop: Settings) -> dict[str, set[str]]:
     )
     wanted: dict[str, set[str]] = {}
     for audience, email in rows:
-        # Mailchimp refuses the invented contacts at example.com; see examples/invent_contacts.py.
+        # Mailchimp refuses the invented contacts at example.com; see examples/invent.py.
         if not email.endswith("@example.com"):
             wanted.setdefault(audience, set()).add(md5(email.lower().encode()).hexdigest())
     return wanted
