@@ -1,13 +1,9 @@
 -- depends_on: {{ ref('fct_order_lines') }}
 with
 
-documents as (
+orders_with_codes as (
 
-    select
-        order_id,
-        len(discount_codes) > 0 as has_code
-
-    from {{ ref('stg_shop__orders') }}
+    select distinct order_id from {{ ref('int_order_codes') }}
 
 ),
 
@@ -17,12 +13,12 @@ final as (
         orders.customer_id,
         count(*) as order_count,
         count(case when orders.discount_amount > 0 then 1 end) as discounted_order_count,
-        count(case when documents.has_code then 1 end) as code_order_count
+        count(orders_with_codes.order_id) as code_order_count
 
     from {{ ref('fct_orders') }} as orders
 
-    left join documents
-        on orders.order_id = documents.order_id
+    left join orders_with_codes
+        on orders.order_id = orders_with_codes.order_id
 
     where
         orders.is_counted
