@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,12 @@ from tests.faults.planted import PERSONAL, found
 from tests.include.activation.shop import Person, Shop, audience, people
 from tests.listeners import Listener, listen_to_http
 from tests.sandbox_server import Sandbox, free_port
+from tests.waiting import until
 
 HELD, LEFT = 20, 5
 RUNS = "/dags/sync_audiences/dagRuns"
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 class Office:
@@ -233,10 +233,3 @@ def open_to_others(folder: Path) -> list[Path]:
 
 def waiting(office: Office, run: str) -> set[str]:
     return {task for task, state in office.states(run).items() if state == "awaiting_input"}
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 90
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
