@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,10 +23,11 @@ import sqlalchemy as sa
 
 from include.connections import Credentials
 from tests.sandbox_server import free_port
+from tests.waiting import until
 
 LOGIN, PASSWORD, SCHEMA = "shop", "pg-secret-3e5f0a", "shop"
 NOBODY = 65534
-START_SECONDS = 60
+STOP_SECONDS = 300
 MARIADB = Path("/usr/sbin/mariadbd")
 
 
@@ -136,16 +136,17 @@ def _served(command: Sequence[object], url: str, stop: Signals) -> Iterator[sa.E
     finally:
         engine.dispose()
         process.send_signal(stop)
-        process.wait(timeout=START_SECONDS)
+        process.wait(timeout=STOP_SECONDS)
 
 
 def _wait(process: subprocess.Popen[bytes], attempt: Callable[[], None]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
+    def answers() -> bool:
         try:
             attempt()
         except sa.exc.OperationalError:
-            time.sleep(0.1)
-        else:
-            return
-    raise RuntimeError("the database server did not start")
+            return False
+        return True
+
+    until(lambda: process.poll() is not None or answers(), look_again=0.1)
+    if process.poll() is not None:
+        raise RuntimeError("the database server did not start")

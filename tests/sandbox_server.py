@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,8 +13,10 @@ from typing import Any
 
 import httpx
 
+from tests.waiting import until
+
 PROJECT = Path(__file__).parents[1]
-START_SECONDS = 20
+STARTS = 3
 
 
 @dataclass
@@ -66,7 +67,12 @@ class Sandbox:
         self.post("/_faults", rule)
 
     def clear_faults(self) -> None:
+        """Calls that one of the rules holds go on."""
         self.http.delete("/_faults").raise_for_status()
+
+    def wait_for_held(self, calls: int = 1) -> None:
+        """Until rules hold so many calls, whose work is done and whose answers are kept back."""
+        until(lambda: self._get("/_held")["calls"] == calls)
 
     def reset(self) -> None:
         """Back to one empty list and one empty ad account: no calls, no faults, no latency."""
@@ -104,31 +110,45 @@ def start_sandbox(folder: Path, **options: Any) -> Iterator[Sandbox]:
     For example `start_sandbox(tmp_path, latency_ms=20)`. A second start in the same folder finds
     what the first one held.
     """
-    options = {"port": free_port(), "database": folder / "sandbox.sqlite"} | options
-    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-    process = subprocess.Popen([sys.executable, "-m", "include.sandbox", *arguments], cwd=PROJECT)
-    url = f"http://127.0.0.1:{options['port']}"
+    process, url = _started({"database": folder / "sandbox.sqlite"} | options)
     try:
         with httpx.Client(base_url=url, timeout=60) as http:
-            wait_until_ready(http, process)
             yield Sandbox(url, http)
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
 
-def wait_until_ready(http: httpx.Client, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            if http.get("/_health").status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
+def _started(options: dict[str, Any]) -> tuple[subprocess.Popen[bytes], str]:
+    """A server that answers, and where; once more if its port was taken just before it began."""
+    for _ in range(STARTS):
+        told = {"port": free_port()} | options
+        arguments = [f"--{name.replace('_', '-')}={value}" for name, value in told.items()]
+        command = [sys.executable, "-m", "include.sandbox", *arguments]
+        process = subprocess.Popen(command, cwd=PROJECT)
+        url = f"http://127.0.0.1:{told['port']}"
+        until(lambda process=process, url=url: process.poll() is not None or _answers(url))
+        if process.poll() is None:
+            return process, url
     raise RuntimeError("the sandbox did not start")
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/_health", timeout=60).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """A port at which nobody listens, and which nobody else can take meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])

@@ -60,12 +60,21 @@ class Turns:
 
     @contextmanager
     def take(self) -> Iterator[None]:
-        """Wait for a connection and for the moment to use it; keep it while the block lasts."""
+        """Wait for a connection and for the moment to use it; keep it while the block lasts.
+
+        A `Retry` within the block that says for how long holds everybody up before the connection
+        is free again: else the next in line would call an account that is limited.
+        """
         lock = self._connection()
         try:
             self.wait(self._interval)
             self._fence()
-            yield
+            try:
+                yield
+            except Retry as error:
+                if error.after_seconds:
+                    self.hold_up(error.after_seconds)
+                raise
         finally:
             os.close(lock)
 

@@ -86,7 +86,7 @@ def trigger_journeys(
     done = []
     with hold_lease(store, f"{folder}/lease", settings.lock_wait_seconds) as lease:
         turns = open_turns(settings, Mailchimp, found, lease.check)
-        api = CustomerJourneysApi(open_client(found, connection, turns.take, turns.hold_up))
+        api = CustomerJourneysApi(open_client(found, connection, turns.take))
         for step in steps:
             with open_workbench(settings, store) as bench:
                 bench.connection.read_parquet(snapshot.path("contacts")).create_view("contacts")

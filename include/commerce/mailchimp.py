@@ -79,7 +79,7 @@ class MailchimpStore:
         self.list_id = list_id
         self.store_id = f"regulars-{self.list_id}"[:50]
         self._connection = connection
-        self._client: ApiClient = open_client(credentials, connection, turns.take, turns.hold_up)
+        self._client: ApiClient = open_client(credentials, connection, turns.take)
         self._batches = BatchesApi(self._client)
         self._ecommerce = EcommerceApi(self._client)
 

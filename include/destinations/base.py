@@ -182,7 +182,8 @@ class Destination(ABC):
 
     Every HTTP call is made within `take_turn()`. The engine puts it in place: it waits until one of
     the account's `connections` is free and the call keeps to `calls_per_second`. A vendor that asks
-    for a pause within a good answer is obeyed by `hold_up(seconds)`.
+    for a pause within a good answer is obeyed by `hold_up(seconds)`; a `Retry` is raised within
+    `take_turn()`, so that whoever is next waits for as long as it says.
     """
 
     name: ClassVar[str]

@@ -320,11 +320,15 @@ class Google(Destination):
         if self._login_customer_id != self._customer_id:
             login = f"accountTypes/GOOGLE_ADS/accounts/{self._login_customer_id}"
             metadata = (("login-account", login),)
+        with self.take_turn():
+            return self._answered(method, request, metadata)
+
+    @staticmethod
+    def _answered(
+        method: Callable[..., Result], request: Any, metadata: tuple[tuple[str, str], ...]
+    ) -> Result:
         try:
-            with self.take_turn():
-                return method(
-                    request=request, retry=None, timeout=TIMEOUT_SECONDS, metadata=metadata
-                )
+            return method(request=request, retry=None, timeout=TIMEOUT_SECONDS, metadata=metadata)
         except GoogleAPICallError as error:
             raise _failure(error) from None
         except requests.TooManyRedirects:

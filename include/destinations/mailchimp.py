@@ -89,10 +89,8 @@ class _OpenConnections:
         key: str,
         connections: int,
         take_turn: Callable[[], AbstractContextManager[None]],
-        hold_up: Callable[[float], None],
     ) -> None:
         self._take_turn = take_turn
-        self._hold_up = hold_up
         self._session = requests.Session()
         self._session.auth = ("user", key)
         for scheme in ("https://", "http://"):
@@ -120,11 +118,10 @@ class _OpenConnections:
                 timeout=TIMEOUT_SECONDS,
                 allow_redirects=False,
             )
-        seconds = retry_after(answer.headers)
-        if answer.status_code in BUSY and seconds is not None:
-            self._hold_up(seconds)
-            raise _busy(answer.status_code, seconds)
-        return answer
+            seconds = retry_after(answer.headers)
+            if answer.status_code in BUSY and seconds is not None:
+                raise _busy(answer.status_code, seconds)
+            return answer
 
 
 class Mailchimp(Destination):
@@ -443,11 +440,9 @@ def open_client(
     credentials: Credentials,
     connection: str,
     take_turn: Callable[[], AbstractContextManager[None]] = nullcontext,
-    hold_up: Callable[[float], None] = lambda seconds: None,
 ) -> ApiClient:
     """The official client with its warts seen to; every call is made within `take_turn()`.
 
-    `hold_up` is told for how long Mailchimp asks everybody to wait, before `Retry` is raised.
     Raises `BadInput` if the connection is short.
     """
     key = credentials.require_password(connection)
@@ -460,7 +455,7 @@ def open_client(
     # The client replaces the word "server" anywhere in an address, a list's id too.
     client = ApiClient({"api_key": key, "server": ""})
     client.host = f"{url.removesuffix('/3.0')}/3.0"
-    client.request = _OpenConnections(key, Mailchimp.connections, take_turn, hold_up).request
+    client.request = _OpenConnections(key, Mailchimp.connections, take_turn).request
     return client
 
 

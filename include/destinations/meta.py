@@ -362,9 +362,14 @@ class Meta(Destination):
 
     def _call(self, verb: str, *path: str, **parameters: Any) -> dict[str, Any]:
         """Call the Graph API; only a JSON object without an error is an answer."""
+        with self.take_turn():
+            return self._answered(verb, path, parameters)
+
+    def _answered(
+        self, verb: str, path: tuple[str, ...], parameters: dict[str, Any]
+    ) -> dict[str, Any]:
         try:
-            with self.take_turn():
-                answer = self._api.call(verb, path, params=parameters)
+            answer = self._api.call(verb, path, params=parameters)
         except FacebookRequestError as error:
             raise _failure(error) from None
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:

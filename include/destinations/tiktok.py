@@ -216,15 +216,18 @@ class TikTok(Destination):
             options = {"data": told, "files": {"file": file}}
         else:
             options = {"json": told}
+        with self.take_turn():
+            return self._answered(method, path, options)
+
+    def _answered(self, method: str, path: str, options: dict[str, Any]) -> Mapping[str, Any]:
         try:
-            with self.take_turn():
-                answer = self._session.request(
-                    method,
-                    f"{self._url}/{path}",
-                    timeout=TIMEOUT_SECONDS,
-                    allow_redirects=False,
-                    **options,
-                )
+            answer = self._session.request(
+                method,
+                f"{self._url}/{path}",
+                timeout=TIMEOUT_SECONDS,
+                allow_redirects=False,
+                **options,
+            )
         except requests.RequestException as error:
             raise Retry(f"TikTok could not be reached ({type(error).__name__})") from None
         try:

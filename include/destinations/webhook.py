@@ -157,8 +157,8 @@ class Webhook(Destination):
             "Regulars-Signature": f"t={instant},v1={signature.hexdigest()}",
             "User-Agent": "Regulars",
         }
-        try:
-            with self.take_turn():
+        with self.take_turn():
+            try:
                 answer = self._session.post(
                     self._url,
                     data=body,
@@ -166,10 +166,10 @@ class Webhook(Destination):
                     timeout=TIMEOUT_SECONDS,
                     allow_redirects=False,
                 )
-        except requests.RequestException as error:
-            raise Retry(f"the receiver could not be reached ({type(error).__name__})") from None
-        if not 200 <= answer.status_code < 300:
-            raise _failure(answer)
+            except requests.RequestException as error:
+                raise Retry(f"the receiver could not be reached ({type(error).__name__})") from None
+            if not 200 <= answer.status_code < 300:
+                raise _failure(answer)
         return _told(answer)
 
 

@@ -10,6 +10,7 @@ import socket
 import struct
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -48,12 +49,13 @@ class Fault(BaseModel):
     `nth` and `times` count the calls that match the other conditions: from the nth on (1 is the
     next), so many of them, or all if `times` is null. An action's name may end in
     `_after_apply`, which is the same as `after_apply: true`: the vendor does the work and then the
-    answer goes wrong. `half_body` and `slow` always apply.
+    answer goes wrong. `half_body`, `slow` and `hold` always apply. `hold` keeps the answer back
+    until all rules are removed, which also ends a `timeout`.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    action: str = Field(pattern=r"^(status|reset|timeout|half_body|slow|html)(_after_apply)?$")
+    action: str = Field(pattern=r"^(status|reset|timeout|half_body|slow|hold|html)(_after_apply)?$")
     method: str | None = None
     path: str = Field("", description="A regular expression to be found in the path.")
     when_body_contains: str | None = None
@@ -103,7 +105,8 @@ class Fault(BaseModel):
     @property
     def applies(self) -> bool:
         """Whether the vendor does the work before the call goes wrong."""
-        return self.after_apply or self.action != self.kind or self.kind in ("half_body", "slow")
+        always = ("half_body", "slow", "hold")
+        return self.after_apply or self.action != self.kind or self.kind in always
 
 
 @dataclass
@@ -178,6 +181,14 @@ class Gate:
     latency: float = 0
     faults: list[Fault] = field(default_factory=list)
     open_calls: Counter[str] = field(default_factory=Counter)
+    held_calls: int = 0
+    release: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def clear_faults(self) -> None:
+        """Remove all rules, and let the calls go on that one of them holds."""
+        self.faults.clear()
+        self.release.set()
+        self.release = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let control and page through; log, delay and fail calls to the vendors."""
@@ -257,7 +268,8 @@ class Gate:
         `answer` is the vendor's if it has done the work.
         """
         if fault.kind == "timeout":
-            await asyncio.sleep(fault.seconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.release.wait(), fault.seconds)
             answer = gateway_page(fault.status or 504)
         elif fault.kind == "html":
             answer = gateway_page(fault.status or 502)
@@ -274,6 +286,11 @@ class Gate:
             await self._cut(scope, receive)
         elif fault.kind == "slow":
             await answer.drip(send, fault.seconds)
+        elif fault.kind == "hold":
+            self.held_calls += 1
+            await self.release.wait()
+            self.held_calls -= 1
+            await answer.send(send)
         else:
             await answer.send(send)
         return answer.status

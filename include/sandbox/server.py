@@ -111,8 +111,12 @@ def add_observation(app: FastAPI, truth: Truth, gate: Gate) -> None:
 
     @app.delete("/_faults")
     async def remove_faults() -> Json:
-        gate.faults.clear()
+        gate.clear_faults()
         return Json({"faults": 0})
+
+    @app.get("/_held")
+    async def held() -> Json:
+        return Json({"calls": gate.held_calls})
 
     @app.post("/_latency")
     async def latency(wanted: Latency) -> Json:
@@ -122,7 +126,7 @@ def add_observation(app: FastAPI, truth: Truth, gate: Gate) -> None:
     @app.post("/_reset")
     async def reset() -> Json:
         truth.reset()
-        gate.faults.clear()
+        gate.clear_faults()
         gate.latency = 0
         return Json({"status": "ok"})
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,12 @@ from tests.faults.planted import PERSONAL, found
 from tests.include.activation.shop import Person, Shop, audience, people
 from tests.listeners import Listener, listen_to_http
 from tests.sandbox_server import Sandbox, free_port
+from tests.waiting import until
 
 HELD, LEFT = 20, 5
 RUNS = "/dags/sync_audiences/dagRuns"
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 class Office:
@@ -156,6 +156,8 @@ def test_a_person_approves_one_plan_and_rejects_another_while_the_rest_goes_on(o
     assert office.states(run)["meta.send"] == "skipped"
     assert office.shop.there("mailchimp", "vips") == {person.mailchimp_id for person in left}
     assert len(office.shop.there("meta", "vips")) == HELD
+    # A task's callback runs after the task has ended.
+    until(lambda: "works again" in office.alerts()[-1])
     assert [text for text in office.alerts() if "works again" in text] == [office.alerts()[-1]]
     assert office.alerts()[-1].startswith("*sync_audiences / vips / mailchimp works again*")
 
@@ -167,12 +169,13 @@ def test_a_destination_that_refuses_us_is_told_once_and_its_recovery_once(office
     for _ in range(2):
         run = office.start("champions")
         until(lambda run=run: office.state(run) == "failed")
+    until(lambda: len(office.alerts()) > told)
     [alert] = office.alerts()[told:]
     assert alert.startswith("*sync_audiences / champions / meta fails*")
     assert "put a valid secret into the connection" in alert
     office.shop.sandbox.clear_faults()
     run = office.start("champions")
-    until(lambda: office.state(run) == "success")
+    until(lambda: office.state(run) == "success" and len(office.alerts()) > told + 1)
     assert [text.splitlines()[0] for text in office.alerts()[told + 1 :]] == [
         "*sync_audiences / champions / meta works again*"
     ]
@@ -233,10 +236,3 @@ def open_to_others(folder: Path) -> list[Path]:
 
 def waiting(office: Office, run: str) -> set[str]:
     return {task for task, state in office.states(run).items() if state == "awaiting_input"}
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 90
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.3)

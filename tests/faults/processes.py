@@ -23,7 +23,7 @@ from tests.include.activation.shop import audience
 
 PROCESSES = get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.faults.processes"])
-PATIENCE = Patience(attempts=4, first_wait=0.01, longest_wait=2, deadline=20)
+PATIENCE = Patience(attempts=4, first_wait=0.01, longest_wait=2, deadline=300)
 
 
 def start(

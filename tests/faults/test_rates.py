@@ -24,6 +24,7 @@ from tests.faults.invariants import CANARY, FaultCase
 from tests.faults.processes import PROCESSES
 from tests.include.activation import shop as shops
 from tests.include.activation.shop import QUICK, audience
+from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("small_batches")
 
@@ -55,13 +56,17 @@ def test_case_03_ten_audiences_at_once_keep_to_the_connections_of_the_account(
     mailchimp: FaultCase, monkeypatch: pytest.MonkeyPatch
 ):
     wanted_by_all(monkeypatch, mailchimp, NAMES)
-    mailchimp.sandbox.post("/_latency", {"milliseconds": 20})
+    mailchimp.sandbox.fault(action="hold", method="POST", path="lists/regulars$", times=None)
 
     with ThreadPoolExecutor(len(NAMES)) as pool:
-        list(pool.map(lambda name: sync(mailchimp, name, "mailchimp", PATIENT), NAMES))
+        syncs = [pool.submit(sync, mailchimp, name, "mailchimp", PATIENT) for name in NAMES]
+        mailchimp.sandbox.wait_for_held(Mailchimp.connections)
+        mailchimp.sandbox.clear_faults()
+        mailchimp.sandbox.post("/_latency", {"milliseconds": 20})
+        [done.result() for done in syncs]
 
     calls = [c for c in mailchimp.sandbox.calls() if c["path"].startswith("/mailchimp")]
-    assert 8 <= max(call["simultaneous"] for call in calls) <= Mailchimp.connections
+    assert max(call["simultaneous"] for call in calls) == Mailchimp.connections
     assert {call["status"] for call in calls} == {200}
     for name in NAMES:
         assert len(mailchimp.shop.there("mailchimp", name)) == 10
@@ -73,8 +78,9 @@ def call_often(home: Path, told: Queue) -> None:
     Meta.calls_per_second = 40
     turns = Turns(home, Meta, Credentials("key"), longest_wait=10, fence=lambda: None)
     for _ in range(10):
+        asked = time.monotonic()
         with turns.take():
-            told.put(time.monotonic())
+            told.put((time.monotonic(), asked))
 
 
 def test_case_03_processes_share_the_calls_a_second_of_an_account(tmp_path: Path):
@@ -82,12 +88,13 @@ def test_case_03_processes_share_the_calls_a_second_of_an_account(tmp_path: Path
     processes = [PROCESSES.Process(target=call_often, args=(tmp_path, told)) for _ in range(3)]
     for process in processes:
         process.start()
-    instants = sorted(told.get(timeout=30) for _ in range(30))
+    turns_taken = sorted(told.get(timeout=300) for _ in range(30))
     for process in processes:
         process.join()
-    assert instants[-1] - instants[0] >= 29 / 40 * 0.95
-    for first, second in zip(instants, instants[20:], strict=False):
-        assert second - first >= 20 / 40 * 0.8
+    # A turn is given between the moment it was asked for and the one it was noticed.
+    for some in (turns_taken, *(turns_taken[start : start + 20] for start in range(11))):
+        granted, asked = zip(*some, strict=True)
+        assert max(granted) - min(asked) >= (len(some) - 1) / 40
 
 
 @pytest.mark.parametrize("code", [4, 17, 613, 80003])
@@ -120,15 +127,14 @@ def test_case_02_while_an_account_is_limited_nobody_calls_it_and_others_go_on(
     )
     with ThreadPoolExecutor(4) as pool:
         at_meta = [pool.submit(sync, meta, name, "meta", PATIENT) for name in names]
-        while not any(call["fault"] for call in meta.sandbox.calls()):
-            time.sleep(0.01)
+        until(lambda: any(call["fault"] for call in meta.sandbox.calls()))
         elsewhere = pool.submit(sync, meta, names[0], "mailchimp").result()
         ended = time.time()
         [done.result() for done in at_meta]
 
     calls = meta.sandbox.calls()
     [limited] = [call["at"] for call in calls if call["fault"]]
-    after = [c["at"] - limited for c in calls if "/meta/" in c["path"] and c["at"] > limited + 0.05]
+    after = [c["at"] - limited for c in calls if "/meta/" in c["path"] and c["at"] > limited]
     assert min(after) >= 1.95
     mailchimp = [c["at"] for c in calls if "/mailchimp/" in c["path"] and c["method"] != "GET"]
     assert mailchimp
@@ -154,7 +160,7 @@ def test_case_02_minutes_told_in_a_good_answer_are_kept_by_the_next_run_too(
     for _ in range(2):
         with pytest.raises(Retry) as raised:
             meta.sync()
-        assert 400 < raised.value.after_seconds <= 420
+        assert 300 < raised.value.after_seconds <= 420
         assert len(meta.batches()) == 1
 
     # Seven minutes later.
@@ -168,7 +174,6 @@ def test_case_03_the_connection_of_a_stopped_process_is_not_waited_for_for_ever(
 ):
     monkeypatch.setattr(turns_module, "LONGEST_CALL_SECONDS", 0.3)
     turns = Turns(tmp_path, Meta, Credentials("key"), longest_wait=10, fence=lambda: None)
-    with turns.take():
-        began = time.monotonic()
-        with turns.take():
-            assert 0.2 < time.monotonic() - began < 3
+    began = time.monotonic()
+    with turns.take(), turns.take():
+        assert 0.2 < time.monotonic() - began < 100

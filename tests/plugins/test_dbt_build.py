@@ -24,18 +24,16 @@ class Answers:
     """What Airflow answers, look after look: the state of the build, and its XCom."""
 
     def __init__(self, *looks: tuple[str | None, dict[str, str] | None]) -> None:
-        self.looks = list(looks)
+        self.looks = iter(looks)
+        self.last = looks[0]
 
     def get_task_states(self, dag_id, task_ids, run_ids):
         assert task_ids == [BUILD]
-        return {run_ids[0]: {BUILD: self.looks[0][0]}}
+        self.last = next(self.looks, self.last)
+        return {run_ids[0]: {BUILD: self.last[0]}}
 
     def get_one(self, **_):
-        return self.looks[0][1]
-
-    def next(self) -> None:
-        if len(self.looks) > 1:
-            self.looks.pop(0)
+        return self.last[1]
 
 
 @pytest.fixture
@@ -53,13 +51,9 @@ def watch(monkeypatch):
         trigger.task_instance = SimpleNamespace(dag_id="build_audiences", run_id="r", task_id="m")
 
         async def follow() -> TriggerEvent:
-            waiting = asyncio.ensure_future(anext(trigger.run()))
-            while not waiting.done():
-                await asyncio.sleep(0.01)
-                answers.next()
-            return waiting.result()
+            return await anext(trigger.run())
 
-        return asyncio.run(asyncio.wait_for(follow(), 5))
+        return asyncio.run(asyncio.wait_for(follow(), 300))
 
     return event
 

@@ -22,7 +22,7 @@ from include.settings import Settings
 from include.store import Store
 from tests.sandbox_server import Sandbox
 
-QUICK = Patience(attempts=4, first_wait=0.01, longest_wait=1, deadline=10)
+QUICK = Patience(attempts=4, first_wait=0.01, longest_wait=1, deadline=300)
 KEYS = "* replace (md5(member_key)::uuid as member_key, md5(fingerprint)::uuid as fingerprint)"
 FREE = Guard(max_removed_percent=100, max_added_percent=10_000, min_members=0)
 

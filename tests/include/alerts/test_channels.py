@@ -11,7 +11,7 @@ from include.alerts import Message, open_channel
 from include.connections import Credentials
 from include.errors import BadInput, Retry, Stop
 from tests.listeners import listen_to_http, listen_to_smtp
-from tests.sandbox_server import free_port
+from tests.sandbox_server import closed_port
 
 MESSAGE = Message("vips fails", "13 < 15 & <!channel>", "failing", ("sync_audiences", "vips"))
 SECRET = "canary-secret-3e5f0a"
@@ -73,9 +73,10 @@ def test_what_is_not_delivered_is_an_error_without_the_address(status: int):
 
 
 def test_a_channel_that_nobody_listens_at_is_busy():
-    url = f"http://127.0.0.1:{free_port()}/{SECRET}"
-    with pytest.raises(Retry) as error:
-        open_channel(Credentials(url, extra={"kind": "slack"})).tell(MESSAGE)
+    with closed_port() as port:
+        url = f"http://127.0.0.1:{port}/{SECRET}"
+        with pytest.raises(Retry) as error:
+            open_channel(Credentials(url, extra={"kind": "slack"})).tell(MESSAGE)
     assert SECRET not in str(error.value)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import md5
 from pathlib import Path
@@ -145,13 +144,12 @@ def test_a_batch_whose_answer_was_lost_is_waited_for(shop: Forgetful):
 @pytest.mark.parametrize("buyers", [10, 60])
 def test_who_is_erased_while_a_push_is_under_way_is_not_told(shop: Forgetful, buyers: int):
     shop.sells(range(buyers))
-    shop.sandbox.fault(action="slow", path="stores/regulars-regulars$", seconds=1.5)
-    before = len(shop.sandbox.calls())
+    shop.sandbox.fault(action="hold", path="stores/regulars-regulars$")
     with ThreadPoolExecutor(1) as pool:
         pushing = pool.submit(shop.push)
-        while len(shop.sandbox.calls()) <= before and not pushing.done():
-            time.sleep(0.01)
+        shop.sandbox.wait_for_held()
         add_tombstones(shop.settings, ONE.identifiers)
+        shop.sandbox.clear_faults()
         pushing.result()
     assert len(shop.told["customers"]) == len(shop.told["orders"]) == buyers - 1
     assert not shop.holds_one()
@@ -192,12 +190,11 @@ def test_who_is_erased_while_newcomers_travel_stays(tmp_path: Path, sandbox: San
     shop.trigger()
     shop.holds(range(4, 8))
     first, *others = sorted(md5(email(n).encode()).hexdigest() for n in range(4, 8))
-    shop.sandbox.fault(action="slow", path="trigger", seconds=0.5, times=None)
+    shop.sandbox.fault(action="hold", path="trigger")
     with ThreadPoolExecutor(1) as pool:
-        before = len(shop.sandbox.calls())
         travelling = pool.submit(shop.trigger)
-        while len(shop.sandbox.calls()) <= before:
-            time.sleep(0.01)
+        shop.sandbox.wait_for_held()
         add_tombstones(shop.settings, [("identity", others[-1])])
+        shop.sandbox.clear_faults()
         assert travelling.result().sent == 3
     assert set(shop.travelled) == {first, *others[:-1]}

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import psutil
 import pytest
 
 from include.local.keeper import Order, Service, hold
+from tests.waiting import until
 
 # A service whose grandchild leaves its session, loses its parent and ignores polite requests.
 STUBBORN = """
@@ -59,13 +59,6 @@ def keeper(what: Order) -> Iterator[subprocess.Popen[str]]:
         process.wait()
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def stubborn(tmp_path: Path) -> tuple[Order, Callable[[], list[int]]]:
     """An order for a stubborn service, and the processes that it has started."""
@@ -78,9 +71,9 @@ def stubborn(tmp_path: Path) -> tuple[Order, Callable[[], list[int]]]:
 def test_the_end_of_its_starter_ends_everything(stubborn, tmp_path):
     what, pids = stubborn
     with keeper(what) as process:
-        wait_for(lambda: len(pids()) == 2)
+        until(lambda: len(pids()) == 2)
         process.stdin.close()
-        process.wait(timeout=30)
+        process.wait(timeout=300)
     assert not any(psutil.pid_exists(pid) for pid in pids())
     assert hold(tmp_path / "lock")
 
@@ -89,20 +82,20 @@ def test_a_polite_request_ends_everything_when_its_starter_is_long_gone(stubborn
     what, pids = stubborn
     with keeper(what.model_copy(update={"ends_with_its_starter": False})) as process:
         process.stdin.close()
-        wait_for(lambda: len(pids()) == 2)
+        until(lambda: len(pids()) == 2)
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
+        process.wait(timeout=300)
     assert not any(psutil.pid_exists(pid) for pid in pids())
 
 
 def test_a_service_that_dies_takes_the_others_with_it(stubborn):
     what, pids = stubborn
     with keeper(what) as process:
-        wait_for(lambda: len(pids()) == 2)
+        until(lambda: len(pids()) == 2)
         [service] = [pid for pid in pids() if os.getsid(pid) == pid]
         os.kill(service, signal.SIGKILL)
-        assert process.wait(timeout=30) == 1
+        assert process.wait(timeout=300) == 1
         assert process.stderr.read() == "service0 ended with exit code -9\n"
     assert not any(psutil.pid_exists(pid) for pid in pids())
 
@@ -111,7 +104,7 @@ def test_nothing_starts_after_a_preparation_has_failed(tmp_path):
     what = order(tmp_path, [sys.executable, "-c", "open('started', 'w')"])
     failing = Service(name="migrate", command=[sys.executable, "-c", "raise SystemExit(3)"])
     with keeper(what.model_copy(update={"preparations": [failing]})) as process:
-        assert process.wait(timeout=30) == 1
+        assert process.wait(timeout=300) == 1
         assert process.stderr.read() == "migrate ended with exit code 3\n"
     assert not (tmp_path / "logs/service0.log").exists()
 
@@ -119,9 +112,9 @@ def test_nothing_starts_after_a_preparation_has_failed(tmp_path):
 def test_a_second_keeper_of_the_same_home_starts_nothing(stubborn, tmp_path):
     what, pids = stubborn
     with keeper(what) as first:
-        wait_for(lambda: len(pids()) == 2)
+        until(lambda: len(pids()) == 2)
         with keeper(what) as second:
-            assert second.wait(timeout=30) == 0
+            assert second.wait(timeout=300) == 0
         assert len(pids()) == 2
         first.stdin.close()
-        first.wait(timeout=30)
+        first.wait(timeout=300)

@@ -9,6 +9,8 @@ from hashlib import md5
 import pytest
 from mailchimp_marketing.api_client import ApiClientError
 
+from tests.waiting import until
+
 LIST = "regulars"
 
 
@@ -308,11 +310,14 @@ class TestAccess:
             assert answer.headers["content-type"].startswith("application/problem+json")
 
     def test_an_eleventh_connection_is_refused_without_retry_after(self, sandbox):
-        sandbox.post("/_latency", {"milliseconds": 500})
+        sandbox.fault(action="hold", path="ping", times=None)
         url, auth = f"{sandbox.mailchimp_url}/ping", ("any", "key-us1")
         with ThreadPoolExecutor(12) as threads:
-            answers = list(threads.map(lambda _: sandbox.http.get(url, auth=auth), range(12)))
-        refused = [answer for answer in answers if answer.status_code == 429]
+            calls = [threads.submit(sandbox.http.get, url, auth=auth) for _ in range(12)]
+            until(lambda: sum(call.done() for call in calls) == 2)
+            sandbox.wait_for_held(10)
+            sandbox.clear_faults()
+        refused = [answer for call in calls if (answer := call.result()).status_code == 429]
         assert len(refused) == 2
         assert "10 simultaneous connections" in refused[0].json()["detail"]
         assert "retry-after" not in refused[0].headers

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hashlib import md5
 
-import httpx
 import pytest
 
 AUTH = ("any", "key-us1")
@@ -20,7 +19,7 @@ def page(sandbox):
     members += [contact("x", status="unsubscribed", tags=["lapsed_vips"])]
     members += [contact("y", merge_fields={"LNAME": "<script>alert(1)</script>"})]
     url = f"{sandbox.mailchimp_url}/lists/regulars"
-    httpx.post(url, json={"members": members}, auth=AUTH).raise_for_status()
+    sandbox.http.post(url, json={"members": members}, auth=AUTH).raise_for_status()
 
     def read(**query):
         answer = sandbox.http.get("/", params=query)
@@ -53,7 +52,7 @@ def test_escapes_what_contacts_hold(page):
 def test_shows_audiences_calls_and_faults(sandbox, page):
     url = f"{sandbox.meta_url}/v26.0/act_1000/customaudiences?access_token=a-token"
     data = {"name": "regulars: champions", "customer_file_source": "USER_PROVIDED_ONLY"}
-    httpx.post(url, data=data).raise_for_status()
+    sandbox.http.post(url, data=data).raise_for_status()
     sandbox.fault(action="reset", path="/segments")
     text = page()
     assert "regulars: champions" in text
@@ -72,15 +71,17 @@ def test_shows_what_the_other_destinations_hold(sandbox, page):
     contacts = {"uploadKeyTypes": ["CONTACT_ID"]}
     body = {"displayName": "google_list", "ingestedUserListInfo": contacts}
     token = {"Authorization": "Bearer t", "Access-Token": "t"}
-    httpx.post(url, json=body, headers=token).raise_for_status()
+    sandbox.http.post(url, json=body, headers=token).raise_for_status()
     tiktok = f"{sandbox.tiktok_url}/open_api/v1.3/dmp/custom_audience"
     line = b"0" * 64
     form = {"advertiser_id": "1", "calculate_type": "EMAIL_SHA256"}
     form["file_signature"] = md5(line).hexdigest()
-    told = httpx.post(f"{tiktok}/file/upload/", data=form, files={"file": line}, headers=token)
+    told = sandbox.http.post(
+        f"{tiktok}/file/upload/", data=form, files={"file": line}, headers=token
+    )
     body = {"advertiser_id": "1", "custom_audience_name": "tiktok_audience"}
     body |= {"calculate_type": "EMAIL_SHA256", "file_paths": [told.json()["data"]["file_path"]]}
-    httpx.post(f"{tiktok}/create/", json=body, headers=token).raise_for_status()
+    sandbox.http.post(f"{tiktok}/create/", json=body, headers=token).raise_for_status()
     text = page()
     assert "google_list" in text
     assert "tiktok_audience" in text

@@ -71,7 +71,7 @@ def call(sandbox, spec):
     def send(method, path, body=None, **query):
         url = sandbox.mailchimp_url + path
         request = session.prepare_request(requests.Request(method, url, json=body, params=query))
-        response = session.send(request, timeout=10)
+        response = session.send(request, timeout=60)
         described = RequestsOpenAPIRequest(request)
         openapi.validate_request(described)
         openapi.validate_response(described, RequestsOpenAPIResponse(response))
@@ -179,14 +179,14 @@ def test_meta_knows_every_field_and_parameter_the_sandbox_has(sandbox):
     url = f"{sandbox.meta_url}/v26.0"
     token = {"access_token": "a-token"}
     given = {"name": "regulars", "customer_file_source": "USER_PROVIDED_ONLY", "description": "d"}
-    made = requests.post(f"{url}/act_1000/customaudiences", data=token | given, timeout=10).json()
+    made = requests.post(f"{url}/act_1000/customaudiences", data=token | given, timeout=60).json()
 
     described = {field["name"] for field in audience["fields"]}
     names = sorted(described - {"id"})
     known = []
     for name in names:
         query = token | {"fields": name}
-        answer = requests.get(f"{url}/{made['id']}", params=query, timeout=10)
+        answer = requests.get(f"{url}/{made['id']}", params=query, timeout=60)
         known += [name] if answer.status_code == 200 else []
     assert {"name", "operation_status", "approximate_count_lower_bound"} <= set(known)
     assert len(known) >= 15

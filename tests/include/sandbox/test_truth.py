@@ -5,8 +5,6 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
-import httpx
-
 from include.sandbox.google import tables
 from tests.sandbox_server import start_sandbox
 
@@ -22,7 +20,7 @@ MEMBERS = {
 def test_a_restart_finds_everything_again(tmp_path):
     with start_sandbox(tmp_path) as sandbox:
         url = f"{sandbox.mailchimp_url}/lists/regulars"
-        httpx.post(url, json=MEMBERS, auth=AUTH).raise_for_status()
+        sandbox.http.post(url, json=MEMBERS, auth=AUTH).raise_for_status()
         before, calls = sandbox.truth(), sandbox.calls()
     with start_sandbox(tmp_path) as sandbox:
         assert sandbox.truth() == before
@@ -43,7 +41,7 @@ def test_google_keeps_whom_a_file_of_an_earlier_release_holds(tmp_path):
 
 
 def test_the_summary_counts_what_the_truth_lists(sandbox):
-    httpx.post(f"{sandbox.mailchimp_url}/lists/regulars", json=MEMBERS, auth=AUTH)
+    sandbox.http.post(f"{sandbox.mailchimp_url}/lists/regulars", json=MEMBERS, auth=AUTH)
     counts = sandbox.truth(summary=True)["mailchimp"]["lists"]["regulars"]
     assert counts["members"]["subscribed"] == counts["members"]["unsubscribed"] == 1
     assert counts["effects"]["created"] == 2
@@ -51,7 +49,7 @@ def test_the_summary_counts_what_the_truth_lists(sandbox):
 
 
 def test_a_reset_leaves_one_empty_list_and_account(sandbox):
-    httpx.post(f"{sandbox.mailchimp_url}/lists/regulars", json=MEMBERS, auth=AUTH)
+    sandbox.http.post(f"{sandbox.mailchimp_url}/lists/regulars", json=MEMBERS, auth=AUTH)
     sandbox.reset()
     truth = sandbox.truth()
     assert list(truth["mailchimp"]["lists"]) == ["regulars"]

@@ -43,7 +43,7 @@ class Replies(Source):
             address = f"{host}/orders?after={after}"
             if self.window:
                 address += f"&first={self.window.first}&last={self.window.last}"
-            with urllib.request.urlopen(address, timeout=10) as reply:
+            with urllib.request.urlopen(address, timeout=60) as reply:
                 body, after = reply.read(), int(reply.headers["X-After"])
             if not body:
                 return

@@ -19,7 +19,7 @@ from include.sources.database import Database, DatabaseOptions
 from tests.database_servers import MARIADB, PASSWORD, Server, start_mariadb, start_postgres
 from tests.include.sources.contract import SourceContract
 from tests.include.sources.shops import declare, raw
-from tests.sandbox_server import free_port
+from tests.sandbox_server import closed_port
 
 QUERY = """
     select id, placed_at, buyer, email, sku, quantity, price, changed_at
@@ -198,8 +198,8 @@ class OnAServer(SourceContract):
         assert "3e5f0" not in sentence
 
     def test_a_database_that_does_not_answer_is_asked_later(self, opened, shop):
-        with pytest.raises(Retry, match="does not answer"):
-            [*shop(opened.credentials(port=free_port())).pages({})]
+        with closed_port() as port, pytest.raises(Retry, match="does not answer"):
+            [*shop(opened.credentials(port=port)).pages({})]
 
     def test_a_mistake_in_the_query_is_told_in_the_databases_words(self, shop):
         with pytest.raises(BadInput, match=r"no_such_column"):
