@@ -37,6 +37,15 @@
     unnest({{ list }})
 {%- endmacro %}
 
+{#- In a select beside `each_element`: the element's place in the list, from 1. -#}
+{% macro element_number(list) -%}
+    {{ return(adapter.dispatch('element_number')(list)) }}
+{%- endmacro %}
+
+{% macro default__element_number(list) -%}
+    generate_subscripts({{ list }}, 1)
+{%- endmacro %}
+
 {#- What follows the last separator in a text; the whole text, if there is none. -#}
 {% macro last_part(text, separator) -%}
     {{ return(adapter.dispatch('last_part')(text, separator)) }}

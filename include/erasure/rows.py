@@ -18,7 +18,7 @@ from include.erasure.tombstones import Identifier, Kind, Tombstones
 from include.warehouse import Warehouse
 
 # Tables that keep figures when their person goes, by any of the names they have.
-FIGURES = frozenset({"orders", "order_lines"})
+FIGURES = frozenset({"orders", "order_lines", "int_order_lines"})
 # What those lose.
 PERSONAL = (
     "customer_id",

@@ -1,21 +1,24 @@
--- The statements that give another database the descriptions of one schema: COMMENT takes no parameters,
--- so names and texts are quoted here.
+-- The statements that give another database the descriptions of one schema, whose views are tables there:
+-- COMMENT takes no parameters, so names and texts are quoted here.
 select format(
     'comment on table "{}" is ''{}''',
-    replace(table_name, '"', '""'), replace(comment, '''', '''''')
+    replace(name, '"', '""'), replace(comment, '''', '''''')
 ) as statement
-from duckdb_tables()
+from (
+    select database_name, schema_name, table_name as name, comment from duckdb_tables()
+
+    union all
+
+    select database_name, schema_name, view_name, comment from duckdb_views()
+) as relations
 where database_name = current_database() and schema_name = 'marts' and comment is not null
 
 union all
 
 select format(
     'comment on column "{}"."{}" is ''{}''',
-    replace(columns.table_name, '"', '""'), replace(columns.column_name, '"', '""'),
-    replace(columns.comment, '''', '''''')
+    replace(table_name, '"', '""'), replace(column_name, '"', '""'),
+    replace(comment, '''', '''''')
 ) as statement
-from duckdb_columns() as columns
-inner join duckdb_tables() as tables
-    on columns.table_oid = tables.table_oid and columns.database_oid = tables.database_oid
-where columns.database_name = current_database() and columns.schema_name = 'marts'
-    and columns.comment is not null
+from duckdb_columns()
+where database_name = current_database() and schema_name = 'marts' and comment is not null

@@ -1,20 +1,20 @@
 -- All that sources sent as flat lines or inside of documents, in one shape: what was sold, and what
--- was given back as a line of its own. Amounts are in the reporting currency, people are resolved.
+-- was given back as a line of its own. Amounts are in the reporting currency, people are resolved,
+-- products and their cost are known. Written once: what counts of it is a view.
 -- depends_on: {{ ref('int_order_changes') }}
 
 with
 
+-- Numbered before anything is joined, because a window holds all that passes through it.
 flat_lines as (
 
-    select * from {{ ref('stg_shop__order_lines') }}
+    select
+        *,
+        row_number() over (
+            partition by order_id order by excluded_by is not null asc, line_id asc
+        ) as line_number
 
-    {{ where_changed() }}
-
-),
-
-orders as (
-
-    select * from {{ ref('stg_shop__orders') }}
+    from {{ ref('stg_shop__order_lines') }}
 
     {{ where_changed() }}
 
@@ -25,6 +25,16 @@ document_lines as (
     select * from {{ ref('stg_shop__document_lines') }}
 
     {{ where_changed() }}
+
+),
+
+cancelled_lines as (
+
+    select * from {{ ref('stg_shop__document_lines') }}
+
+    where
+        is_cancelled
+        {{ where_changed('and') }}
 
 ),
 
@@ -43,76 +53,20 @@ identities as (
 ),
 
 -- A cancelled order is taken back whole: what was refunded of it says only what had been paid.
-children as (
-
-    select
-        order_id,
-        line_id,
-        'order_lines' as records,
-        'sale' as line_kind,
-        sku,
-        product_name,
-        category,
-        quantity,
-        unit_price,
-        gross_amount,
-        discount_amount,
-        excluded_by,
-        is_cancelled
-    from document_lines
-
-    union all
-
-    select
-        order_id,
-        'cancelled:' || line_id as line_id,
-        null as records,
-        'return' as line_kind,
-        sku,
-        product_name,
-        category,
-        -quantity as quantity,
-        unit_price,
-        -gross_amount as gross_amount,
-        -discount_amount as discount_amount,
-        excluded_by,
-        is_cancelled
-    from document_lines
-    where is_cancelled
-
-    union all
-
-    select
-        order_id,
-        concat_ws(':', 'refund', refund_id, refund_kind, line_id) as line_id,
-        'refunds' as records,
-        'return' as line_kind,
-        sku,
-        product_name,
-        category,
-        -quantity as quantity,
-        unit_price,
-        -amount as gross_amount,
-        0 as discount_amount,
-        excluded_by,
-        false as is_cancelled
-    from refunds
-
-),
-
 lines as (
 
     select
         order_id,
-        line_id,
+        line_number,
         source,
-        'order_lines' as records,
         customer_id,
         email_key,
         phone_key,
         ordered_at,
         ordered_date,
         line_kind,
+        false as is_refund,
+        false as is_cancelled,
         sku,
         product_name,
         category,
@@ -122,37 +76,86 @@ lines as (
         discount_amount,
         currency,
         country,
-        excluded_by,
-        false as is_cancelled
+        excluded_by
     from flat_lines
 
     union all
 
     select
-        children.order_id,
-        children.line_id,
-        orders.source,
-        children.records,
-        orders.customer_id,
-        orders.email_key,
-        orders.phone_key,
-        orders.ordered_at,
-        orders.ordered_date,
-        children.line_kind,
-        children.sku,
-        children.product_name,
-        children.category,
-        children.quantity,
-        children.unit_price,
-        children.gross_amount,
-        children.discount_amount,
-        orders.currency,
-        orders.country,
-        children.excluded_by,
-        children.is_cancelled
-    from children
-    inner join orders
-        on children.order_id = orders.order_id
+        order_id,
+        line_number,
+        source,
+        customer_id,
+        email_key,
+        phone_key,
+        ordered_at,
+        ordered_date,
+        'sale' as line_kind,
+        false as is_refund,
+        is_cancelled,
+        sku,
+        product_name,
+        category,
+        quantity,
+        unit_price,
+        gross_amount,
+        discount_amount,
+        currency,
+        country,
+        excluded_by
+    from document_lines
+
+    union all
+
+    select
+        order_id,
+        line_count + line_number as line_number,
+        source,
+        customer_id,
+        email_key,
+        phone_key,
+        ordered_at,
+        ordered_date,
+        'return' as line_kind,
+        false as is_refund,
+        is_cancelled,
+        sku,
+        product_name,
+        category,
+        -quantity as quantity,
+        unit_price,
+        -gross_amount as gross_amount,
+        -discount_amount as discount_amount,
+        currency,
+        country,
+        excluded_by
+    from cancelled_lines
+
+    union all
+
+    select
+        order_id,
+        line_number,
+        source,
+        customer_id,
+        email_key,
+        phone_key,
+        ordered_at,
+        ordered_date,
+        'return' as line_kind,
+        true as is_refund,
+        false as is_cancelled,
+        sku,
+        product_name,
+        category,
+        -quantity as quantity,
+        unit_price,
+        -amount as gross_amount,
+        0 as discount_amount,
+        currency,
+        country,
+        excluded_by
+    from refunds
 
 ),
 
@@ -162,36 +165,50 @@ rates as (
 
 ),
 
+products as (
+
+    select * from {{ ref('stg_shop__products') }}
+
+),
+
 resolved as (
 
     select
         lines.order_id,
-        lines.line_id,
+        lines.line_number,
         lines.source,
-        lines.records,
         {{ resolved_customer_id('lines') }} as customer_id,
         lines.ordered_at,
         lines.ordered_date,
         lines.line_kind,
+        lines.is_refund,
+        lines.is_cancelled,
         lines.sku,
-        lines.product_name,
-        lines.category,
+        coalesce(lines.product_name, products.product_name) as product_name,
+        coalesce(lines.category, products.category) as category,
         lines.quantity,
         lines.unit_price,
         {{ in_reporting_currency('lines.gross_amount', 'rates.exchange_rate') }} as gross_amount,
         {{ in_reporting_currency('lines.discount_amount', 'rates.exchange_rate') }}
             as discount_amount,
-        {{ reporting_currency('lines.currency') }} as currency,
-        {{ exchange_rate('rates.exchange_rate') }} as exchange_rate,
         cast(lines.gross_amount - lines.discount_amount as decimal(18, 4))
             as order_currency_net_amount,
+        case
+            when lines.sku is null and lines.line_kind = 'return' then 0
+            when coalesce(products.currency, lines.currency) = lines.currency
+                then
+                    {{ in_reporting_currency(
+                        'cast(lines.quantity * products.unit_cost as decimal(18, 4))',
+                        'rates.exchange_rate'
+                    ) }}
+        end as cost_amount,
         lines.currency as order_currency,
+        {{ exchange_rate('rates.exchange_rate') }} as exchange_rate,
         lines.country,
         coalesce(
             lines.excluded_by,
             case when {{ exchange_rate('rates.exchange_rate') }} is null then 'missing_rate' end
-        ) as excluded_by,
-        lines.is_cancelled
+        ) as excluded_by
 
     from lines
 
@@ -202,6 +219,41 @@ resolved as (
             lines.currency = rates.currency
             and lines.ordered_date = rates.ordered_date
 
+    left join products
+        on
+            lines.source = products.source
+            and lines.sku = products.sku
+
+),
+
+final as (
+
+    select
+        order_id,
+        line_number,
+        source,
+        customer_id,
+        ordered_at,
+        ordered_date,
+        line_kind,
+        is_refund,
+        is_cancelled,
+        sku,
+        product_name,
+        category,
+        quantity,
+        unit_price,
+        gross_amount,
+        discount_amount,
+        cast(gross_amount - discount_amount - cost_amount as decimal(18, 4)) as margin_amount,
+        order_currency_net_amount,
+        order_currency,
+        exchange_rate,
+        country,
+        excluded_by
+
+    from resolved
+
 )
 
-select * from resolved
+select * from final

@@ -1,10 +1,11 @@
 with
 
+-- No record tells of the taking back of a cancelled order.
 lines as (
 
     select * from {{ ref('int_order_lines') }}
 
-    where records is not null
+    where not (is_cancelled and line_kind = 'return')
 
 ),
 
@@ -45,7 +46,7 @@ descriptions as (
 judged as (
 
     select
-        records,
+        case when is_refund then 'refunds' else 'order_lines' end as records,
         source,
         case
             when excluded_by is not null then excluded_by

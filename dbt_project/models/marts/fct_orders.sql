@@ -79,13 +79,12 @@ order_totals as (
 
     select
         order_id,
-        min(source) as source,
+        any_value(source) as source,
         min(customer_id) as customer_id,
         min(ordered_at) as ordered_at,
         min(ordered_date) as ordered_date,
-        max(currency) as currency,
         max(order_currency) as order_currency,
-        max(exchange_rate) as exchange_rate,
+        {{ exchange_rate('max(exchange_rate)') }} as exchange_rate,
         max(country) as country,
         count(*) as line_count,
         sum(case when line_kind = 'sale' then gross_amount else 0 end) as gross_amount,
@@ -108,7 +107,7 @@ payments_by_order as (
 
     select
         order_id,
-        sum(received_amount) as paid_amount,
+        cast(sum(received_amount) as decimal(18, 4)) as paid_amount,
         bool_and(currency = order_currency) as is_in_order_currency
 
     from payments
@@ -121,11 +120,13 @@ shipping_refunds as (
 
     select
         order_id,
-        sum(amount) as shipping_refunded_amount
+        cast(sum(amount) as decimal(18, 4)) as shipping_refunded_amount
 
     from refunds
 
-    where excluded_by = 'shipping_refund'
+    where
+        refund_kind = 'shipping'
+        and excluded_by = 'shipping_refund'
 
     group by order_id
 
@@ -168,7 +169,7 @@ orders as (
         order_totals.customer_id,
         order_totals.ordered_at,
         order_totals.ordered_date,
-        order_totals.currency,
+        {{ reporting_currency('order_totals.order_currency') }} as currency,
         order_totals.order_currency,
         order_totals.exchange_rate,
         order_totals.country,
@@ -195,15 +196,14 @@ orders as (
             order_totals.margin_amount - coalesce(moved_refunds_by_order.refunded_margin_amount, 0)
             as decimal(18, 4)
         ) as margin_amount,
-        cast(round(documents.tax_amount * order_totals.exchange_rate, 4) as decimal(18, 4))
+        {{ in_reporting_currency('documents.tax_amount', 'order_totals.exchange_rate') }}
             as tax_amount,
-        cast(round(documents.shipping_amount * order_totals.exchange_rate, 4) as decimal(18, 4))
+        {{ in_reporting_currency('documents.shipping_amount', 'order_totals.exchange_rate') }}
             as shipping_amount,
-        cast(
-            round(documents.shipping_refunded_amount * order_totals.exchange_rate, 4)
-            as decimal(18, 4)
-        ) as shipping_refunded_amount,
-        cast(round(documents.paid_amount * order_totals.exchange_rate, 4) as decimal(18, 4))
+        {{ in_reporting_currency(
+            'documents.shipping_refunded_amount', 'order_totals.exchange_rate'
+        ) }} as shipping_refunded_amount,
+        {{ in_reporting_currency('documents.paid_amount', 'order_totals.exchange_rate') }}
             as paid_amount
 
     from order_totals

@@ -14,6 +14,7 @@ payments as (
         source,
         order_id,
         currency as order_currency,
+        payments,
         {{ each_element('payments') }} as payment
 
     from orders
@@ -27,28 +28,19 @@ columns_of_payments as (
         order_id,
         order_currency,
         payment.payment_id,
-        payment.parent_payment_id,
         payment.kind as payment_kind,
         payment.status as payment_status,
         payment.amount,
         coalesce(payment.currency, order_currency) as currency,
-        payment.paid_at
+        payment.paid_at,
+        payment.kind = 'capture'
+        and {{ any_element(
+            'payments',
+            "element.kind = 'sale' and element.status = 'success'"
+            " and element.payment_id = payment.parent_payment_id"
+        ) }} as is_of_a_sale
 
     from payments
-
-),
-
-sales as (
-
-    select
-        order_id,
-        payment_id
-
-    from columns_of_payments
-
-    where
-        payment_kind = 'sale'
-        and payment_status = 'success'
 
 ),
 
@@ -56,30 +48,22 @@ sales as (
 final as (
 
     select
-        payments.source,
-        payments.order_id,
-        payments.payment_id,
-        payments.payment_kind,
-        payments.currency,
-        payments.order_currency,
-        payments.paid_at,
-        case payments.payment_kind when 'refund' then -payments.amount else payments.amount end
-            as received_amount
+        source,
+        order_id,
+        payment_id,
+        payment_kind,
+        currency,
+        order_currency,
+        paid_at,
+        case payment_kind when 'refund' then -amount else amount end as received_amount
 
-    from columns_of_payments as payments
-
-    left join sales
-        on
-            payments.order_id = sales.order_id
-            and payments.parent_payment_id = sales.payment_id
+    from columns_of_payments
 
     where
-        payments.payment_status = 'success'
-        and (
-            payments.payment_kind in ('sale', 'refund')
-            or (payments.payment_kind = 'capture' and sales.payment_id is null)
-        )
-        and coalesce(cast(payments.paid_at as date) <= {{ as_of() }}, true)
+        payment_status = 'success'
+        and payment_kind in ('sale', 'capture', 'refund')
+        and not is_of_a_sale
+        and coalesce(cast(paid_at as date) <= {{ as_of() }}, true)
 
 )
 

@@ -25,10 +25,18 @@ refunds as (
     select
         source,
         order_id,
+        customer_id,
+        email_key,
+        phone_key,
+        ordered_at,
+        ordered_date,
+        currency,
+        country,
         is_tax_included,
         is_cancelled,
         excluded_by as order_excluded_by,
-        coalesce(len(lines), 0) > 0 as has_lines,
+        coalesce(len(lines), 0) as line_count,
+        {{ element_number('refunds') }} as refund_number,
         {{ each_element('refunds') }} as refund
 
     from orders
@@ -40,9 +48,17 @@ refunds_of_orders as (
     select
         source,
         order_id,
+        customer_id,
+        email_key,
+        phone_key,
+        ordered_at,
+        ordered_date,
+        currency,
+        country,
         is_cancelled,
         order_excluded_by,
-        has_lines,
+        line_count,
+        refund_number,
         refund.refund_id,
         refund.line_id,
         refund.kind as refund_kind,
@@ -63,7 +79,18 @@ final as (
     select
         refunds_of_orders.source,
         refunds_of_orders.order_id,
+        refunds_of_orders.customer_id,
+        refunds_of_orders.email_key,
+        refunds_of_orders.phone_key,
+        refunds_of_orders.ordered_at,
+        refunds_of_orders.ordered_date,
+        refunds_of_orders.currency,
+        refunds_of_orders.country,
         refunds_of_orders.refund_id,
+        -- A cancelled order's lines come once more, as their own taking back.
+        refunds_of_orders.line_count
+        * case when refunds_of_orders.is_cancelled then 2 else 1 end
+        + refunds_of_orders.refund_number as line_number,
         refunds_of_orders.line_id,
         refunds_of_orders.refund_kind,
         lines.sku,
@@ -77,7 +104,7 @@ final as (
             when refunds_of_orders.order_excluded_by is not null
                 then refunds_of_orders.order_excluded_by
             when cast(refunds_of_orders.refunded_at as date) > {{ as_of() }} then 'after_as_of'
-            when not refunds_of_orders.has_lines then 'orphan_refund'
+            when refunds_of_orders.line_count = 0 then 'orphan_refund'
             when refunds_of_orders.is_cancelled then 'refund_of_cancelled_order'
             when refunds_of_orders.refund_kind = 'shipping' then 'shipping_refund'
             when lines.excluded_by is not null then lines.excluded_by
