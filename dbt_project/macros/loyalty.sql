@@ -110,3 +110,114 @@
         {%- endfor %}
     )
 {%- endmacro %}
+
+{#- Everybody's birthday: the newest statement of somebody who has several accounts. -#}
+{% macro birthdays() -%}
+    select
+        coalesce(former_ids.customer_id, contacts.customer_id) as customer_id,
+        arg_max(contacts.birthday, coalesce(contacts.updated_at, timestamp '0001-01-01'))
+            as birthday
+
+    from {{ ref('stg_shop__contacts') }} as contacts
+
+    left join ({{ former_customer_ids() }}) as former_ids
+        on contacts.customer_id = former_ids.former_id
+
+    where contacts.birthday is not null
+
+    group by coalesce(former_ids.customer_id, contacts.customer_id)
+{%- endmacro %}
+
+{#- The points that were redeemed, by today's customers. -#}
+{% macro redeemed_points() -%}
+    select
+        redemptions.redemption_id,
+        redemptions.order_id,
+        redemptions.redeemed_date,
+        redemptions.points,
+        coalesce(by_account.customer_id, redemptions.customer_id) as customer_id
+
+    from {{ ref('stg_shop__points_redemptions') }} as redemptions
+
+    left join {{ ref('dim_customer_identities') }} as by_account
+        on
+            redemptions.customer_id = by_account.identifier
+            and by_account.identifier_kind = 'platform_id'
+{%- endmacro %}
+
+{#- What a customer's points depend on beside their orders, as one number that changes with it. -#}
+{% macro points_fingerprints() -%}
+    select
+        customer_id,
+        sum(fingerprint) as fingerprint
+
+    from (
+        select customer_id, {{ row_fingerprint(['tier', 'valid_from', 'valid_to']) }} as fingerprint
+        from {{ ref('int_tier_periods') }}
+
+        union all
+
+        select customer_id, {{ row_fingerprint(['birthday']) }} as fingerprint
+        from ({{ birthdays() }}) as birthdays
+
+        union all
+
+        select
+            customer_id,
+            {{ row_fingerprint(['redemption_id', 'order_id', 'redeemed_date', 'points']) }}
+                as fingerprint
+        from ({{ redeemed_points() }}) as redemptions
+    ) as inputs
+
+    group by customer_id
+{%- endmacro %}
+
+{#- Post-hook of the ledger: what the next build compares with. -#}
+{% macro remember_points_fingerprints() -%}
+    create or replace table intermediate.known_points_fingerprints as {{ points_fingerprints() }}
+{%- endmacro %}
+
+{#- Pre-hook of an increment of the ledger: those whose entries may differ from what is there. It has
+    all that was ever earned, so it tells whose points expire. -#}
+{% macro list_points_due() -%}
+    {%- if is_increment() -%}
+    {%- set last_as_of = "cast('" ~ last_build(model.name)['as_of'] ~ "' as date)" %}
+    create or replace table intermediate.points_due as
+
+    {{ changed_customers() }}
+
+    union
+
+    select coalesce(current_ones.customer_id, known_ones.customer_id) as customer_id
+    from ({{ points_fingerprints() }}) as current_ones
+    full outer join intermediate.known_points_fingerprints as known_ones
+        on current_ones.customer_id = known_ones.customer_id
+    where current_ones.fingerprint is distinct from known_ones.fingerprint
+
+    union
+
+    select customer_id
+    from {{ this }}
+    where {{ is_newly_seen('expires_on', last_build(model.name)['as_of']) }}
+
+    union
+
+    select birthdays.customer_id
+    from ({{ birthdays() }}) as birthdays
+    inner join (
+        {{ months_from_to(add_months(month_of(last_as_of), 1), month_of(as_of())) }}
+    ) as begun_months
+        on extract('month' from birthdays.birthday) = extract('month' from begun_months.month)
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Whether a customer's entries are computed; true in a full build. -#}
+{% macro is_points_due(customer_id='customer_id') -%}
+    {{ customer_id ~ ' in (select due.customer_id from ' ~ this.database ~ '.intermediate.points_due as due)'
+       if is_increment() else 'true' }}
+{%- endmacro %}
+
+{#- Pre-hook of an increment of the ledger, after list_points_due. -#}
+{% macro forget_points_due() -%}
+    {{ 'delete from ' ~ this ~ ' where ' ~ is_points_due() if is_increment() }}
+{%- endmacro %}

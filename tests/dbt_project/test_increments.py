@@ -12,7 +12,7 @@ import pytest
 
 from tests.dbt_project.shops import Shop, line
 
-FIRST_DAY = date(2026, 1, 10)
+FIRST_DAY = date(2026, 1, 28)
 TABLES = (
     "intermediate.int_order_lines",
     "marts.order_lines",
@@ -23,10 +23,14 @@ TABLES = (
     "intermediate.int_customer_products",
     "intermediate.int_order_movements",
     "intermediate.int_reorders",
+    "marts.points_ledger",
+    "marts.rfm_migrations",
 )
 CHAIN = [
     "--select",
     *(f"+{table.removeprefix('intermediate.')}" for table in TABLES if ".int_" in table),
+    "+fct_points_ledger",
+    "+fct_rfm_migrations",
     "--exclude-resource-type",
     "test",
 ]
@@ -54,14 +58,14 @@ class History:
     def live(self, events: int) -> None:
         """So many things happen, all before the next build."""
         kinds = [self.order, self.order, *[self.bill] * 6, self.edit, self.correct]
-        kinds += [self.drop_line, self.tell_contact, self.forget_contact]
+        kinds += [self.drop_line, self.tell_contact, self.forget_contact, self.redeem]
         for _ in range(events):
             self.draw.choice(kinds)()
         self.price(self.draw.choice(SKUS))
 
     def moment(self) -> date:
-        """Often lately, sometimes long ago, sometimes a few days ahead."""
-        return self.day - timedelta(days=self.draw.choice([-3, -1, 0, 0, 1, 5, 40, 400]))
+        """Often lately, sometimes long ago (points are about to expire), or a few days ahead."""
+        return self.day - timedelta(days=self.draw.choice([-3, -1, 0, 0, 1, 5, 40, 364, 400]))
 
     def who(self) -> dict[str, Any]:
         number = self.draw.randrange(PEOPLE)
@@ -159,9 +163,10 @@ class History:
         email = f"p{self.draw.choice([number, number % 3, number])}@post.net"
         self.shop.write(
             "insert into raw.contacts by name select 'shop' as source, $id as customer_id,"
-            " $email as email, $email as email_key, $phone as phone_key,"
+            " $email as email, $email as email_key, $phone as phone_key, $birthday as birthday,"
             " timestamp '2025-01-01' as updated_at",
             id=f"shop:{number}",
+            birthday=date(1990, self.draw.randrange(1, 4), 15),
             email=email,
             phone=self.draw.choice([None, f"+4930123450{number % 5}"]),
         )
@@ -170,6 +175,23 @@ class History:
         """An account's address is told no more: a customer may become two again."""
         number = self.draw.randrange(PEOPLE) if number is None else number
         self.shop.write("delete from raw.contacts where customer_id = $id", id=f"shop:{number}")
+
+    def redeem(self) -> None:
+        """Points are spent, or it turns out that they were not."""
+        number = self.draw.randrange(PEOPLE)
+        self.shop.write(
+            "delete from raw.points_redemptions where customer_id = $id", id=f"shop:{number}"
+        )
+        if self.draw.random() < 0.7:
+            self.shop.write(
+                "insert into raw.points_redemptions by name select 'shop' as source,"
+                " $id as redemption_id, $customer as customer_id, $points as points,"
+                " $day::timestamp as redeemed_at",
+                id=f"r{number}",
+                customer=f"shop:{number}",
+                points=self.draw.randrange(1, 40),
+                day=self.moment(),
+            )
 
     def price(self, sku: str) -> None:
         """What a product costs the shop, or that it is known at all, changes."""

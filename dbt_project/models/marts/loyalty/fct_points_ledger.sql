@@ -4,6 +4,10 @@
 -- After n events it is R(n) + max(0, max over j <= n of (floor(j) - R(j))), R being what was
 -- redeemed so far: a running maximum instead of a loop, and an expiry can never take what is not
 -- there.
+--
+-- A customer's entries depend on what is theirs alone: their orders, tiers, birthday and redemptions.
+-- So only those are computed anew of whom any of it changed, or whose points have just expired
+-- (list_points_due).
 with
 
 orders as (
@@ -13,6 +17,7 @@ orders as (
     where
         customer_id is not null
         and not is_refund_only
+        and {{ is_points_due() }}
 
 ),
 
@@ -52,29 +57,17 @@ lines as (
 
 ),
 
-contacts as (
+birthdays as (
 
-    select * from {{ ref('stg_shop__contacts') }}
-
-    where birthday is not null
+    {{ birthdays() }}
 
 ),
 
-redemptions as (
+redeemed as (
 
-    select * from {{ ref('stg_shop__points_redemptions') }}
+    select * from ({{ redeemed_points() }}) as redemptions
 
-),
-
-identities as (
-
-    select * from {{ ref('dim_customer_identities') }}
-
-),
-
-former_ids as (
-
-    {{ former_customer_ids() }}
+    where {{ is_points_due() }}
 
 ),
 
@@ -140,23 +133,6 @@ orders_with_points as (
 
     left join reversals
         on orders.order_id = reversals.order_id
-
-),
-
--- The newest statement of somebody who has several accounts.
-birthdays as (
-
-    select
-        coalesce(former_ids.customer_id, contacts.customer_id) as customer_id,
-        arg_max(contacts.birthday, coalesce(contacts.updated_at, timestamp '0001-01-01'))
-            as birthday
-
-    from contacts
-
-    left join former_ids
-        on contacts.customer_id = former_ids.former_id
-
-    group by coalesce(former_ids.customer_id, contacts.customer_id)
 
 ),
 
@@ -250,24 +226,6 @@ lots as (
     from earned
 
     group by customer_id, expires_on
-
-),
-
-redeemed as (
-
-    select
-        redemptions.redemption_id,
-        redemptions.order_id,
-        redemptions.redeemed_date,
-        redemptions.points,
-        coalesce(by_account.customer_id, redemptions.customer_id) as customer_id
-
-    from redemptions
-
-    left join identities as by_account
-        on
-            redemptions.customer_id = by_account.identifier
-            and by_account.identifier_kind = 'platform_id'
 
 ),
 
