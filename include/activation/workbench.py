@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import duckdb
-from duckdb import ColumnExpression, ConstantExpression
+from duckdb import ColumnExpression, ConstantExpression, FunctionExpression
 
 from include.destinations import Destination
 from include.erasure.watch import Watch
@@ -23,6 +23,9 @@ GIVEN_BACK = {
     "allocator_flush_threshold": "8MB",
     "allocator_bulk_deallocation_flush_threshold": "16MB",
 }
+
+# Most of what is kept are hashes, which no codec makes smaller; reading them costs zstd most.
+CODEC: Final = "lz4_raw"
 
 
 class Workbench(Warehouse):
@@ -55,17 +58,25 @@ class Workbench(Warehouse):
         if not self.store.exists(path):
             return
         columns = self.connection.view("held").columns
-        kept = self._parquet(path)
+        kept = self._keyed(path)
         # A file of an earlier release lacks what was added since.
         missing = [ConstantExpression(None).alias(c) for c in columns if c not in kept.columns]
-        kept.select(*kept.columns, *missing).create_view("held")
+        kept.select(*kept.columns, *missing).select(*columns).create_view("held")
 
     def show_statuses(self, path: str) -> None:
         """What a destination has told us as the view `statuses`, empty if it never did."""
         if self.store.exists(path):
-            self.show("statuses", path)
+            self._keyed(path).create_view("statuses")
         else:
             self.run("empty_statuses")
+
+    def _keyed(self, path: str) -> duckdb.DuckDBPyRelation:
+        """A file that names people by identity; one of an earlier release lacks the key of it."""
+        kept = self._parquet(path)
+        if "identity_key" in kept.columns:
+            return kept
+        key = FunctionExpression("md5", ColumnExpression("identity")).cast("UUID")
+        return kept.select(*kept.columns, key.alias("identity_key"))
 
     def show_wanted(self, snapshot: Snapshot, destination: str, audience: str) -> None:
         """Who should be in one audience at one destination, as the view `wanted`."""
@@ -97,7 +108,7 @@ class Workbench(Warehouse):
     def keep(self, relation: duckdb.DuckDBPyRelation, path: str) -> Path:
         """Write a relation to a Parquet file beside the store; `Store.take` makes it appear."""
         file = self.folder / Path(path).name
-        relation.write_parquet(str(file), compression="zstd", row_group_size=122_880)
+        relation.write_parquet(str(file), compression=CODEC, row_group_size=122_880)
         return file
 
     def _local(self, path: str) -> str:

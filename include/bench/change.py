@@ -17,6 +17,7 @@ from include.activation.audiences import Audience, Guard, Target
 from include.activation.ledger import Ledger
 from include.activation.receipts import read_receipts
 from include.activation.statuses import statuses_path
+from include.activation.workbench import CODEC
 from include.bench.measure import Case, Figures, Limit, timed
 from include.bench.sending import CONTACTS, credentials, publish, sandbox
 from include.destinations import DESTINATIONS, open_destination
@@ -47,14 +48,16 @@ select
     md5('customer-' || i || '@shop.example') as identity, md5('old' || i)::uuid as fingerprint,
     timestamp '2026-01-01' as since, 'held' as status, null::varchar as code,
     null::varchar as class, 0 as tries, $plan_id as plan_id, null::varchar as refused_operation,
-    null::varchar as reason, null::timestamp as next_attempt_at
+    null::varchar as reason, null::timestamp as next_attempt_at,
+    md5(md5('customer-' || i || '@shop.example'))::uuid as identity_key
 from range(0, $members) as numbers (i) where i % 400 <> 2
 """
 # Ahead of the clock: what has been told is all that there is, and nothing new is asked for.
 TOLD = """
 select
     md5('customer-' || i || '@shop.example') as identity, 'subscribed' as status,
-    true as is_reachable, now()::timestamp + interval 1 day as changed_at
+    true as is_reachable, now()::timestamp + interval 1 day as changed_at,
+    md5(md5('customer-' || i || '@shop.example'))::uuid as identity_key
 from range(0, $members) as numbers (i) where i % 400 <> 2
 """
 AUDIENCE = Audience(
@@ -89,7 +92,7 @@ def prepare(folder: Path) -> None:
     with duckdb.connect() as connection:
         for path, (drawn, parameters) in files.items():
             rows = connection.sql(drawn, params=parameters)
-            rows.write_parquet(str(folder / "store" / path), compression="zstd")
+            rows.write_parquet(str(folder / "store" / path), compression=CODEC)
     ledger.acknowledge_state()
     _publish(folder, changed=True)
 

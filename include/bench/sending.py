@@ -133,7 +133,7 @@ def publish(
     published = home / "store" / snapshot.folder
     published.mkdir(parents=True)
     for table, rows in tables.items():
-        rows.write_parquet(str(published / f"{table}.parquet"))
+        rows.write_parquet(str(published / f"{table}.parquet"), compression="zstd")
     (home / "store" / CURRENT).write_text(snapshot.model_dump_json())
 
 

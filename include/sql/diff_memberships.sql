@@ -1,7 +1,10 @@
 -- The members for whom the view `wanted` (desired memberships) and the view `held` (state) do not agree.
 -- Only 128-bit keys are compared; what else is known of a member is looked up for these alone.
 create temp table changed as
-select coalesce(wanted.member_key, held.member_key) as member_key
+select
+    coalesce(wanted.member_key, held.member_key) as member_key,
+    wanted.member_key is not null as is_wanted,
+    held.member_key is not null as is_held
 from wanted
 full join (
     select

@@ -9,7 +9,7 @@ inner join contacts
     on
         held.customer_id = contacts.customer_id
         and held.identity = md5(lower(trim(contacts.email)))
-inner join statuses on held.identity = statuses.identity
+inner join statuses on held.identity_key = statuses.identity_key
 left join claimed
     on held.identity = claimed.identity
     and strftime(held.since, '%Y-%m-%dT%H:%M:%S.%f') = claimed.entered_at

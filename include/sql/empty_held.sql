@@ -13,5 +13,7 @@ select
     null::varchar as plan_id,
     null::varchar as refused_operation,
     null::varchar as reason,
-    null::timestamp as next_attempt_at
+    null::timestamp as next_attempt_at,
+    -- 128 bits of the identity: what all others are joined by
+    null::uuid as identity_key
 where false

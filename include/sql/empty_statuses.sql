@@ -4,5 +4,6 @@ select
     null::varchar as identity,
     null::varchar as status,
     null::boolean as is_reachable,
-    null::timestamp as changed_at
+    null::timestamp as changed_at,
+    null::uuid as identity_key
 where false

@@ -77,6 +77,7 @@ select
     case
         when class = 'retry' and (tries < getvariable('most_tries') or operation = 'remove')
             then getvariable('started_at')::timestamp
-    end as next_attempt_at
+    end as next_attempt_at,
+    md5(identity)::uuid as identity_key
 from outcomes
 where operation <> 'remove' or class is not null

@@ -4,16 +4,35 @@
 create temp table planned as
 with
 
-wanted_now as (
+wanted_there as (
     select
         wanted_changed.customer_id,
         wanted_changed.member_key,
         wanted_changed.fingerprint,
         addressed.identity,
-        statuses.is_reachable
+        md5(addressed.identity)::uuid as identity_key
     from wanted_changed
     left join addressed on wanted_changed.customer_id = addressed.customer_id
-    left join statuses on addressed.identity = statuses.identity
+),
+
+told as (
+    select
+        statuses.identity_key,
+        statuses.is_reachable
+    from statuses
+    where
+        statuses.identity_key in (
+            select wanted_there.identity_key from wanted_there
+            where wanted_there.identity_key is not null
+        )
+),
+
+wanted_now as (
+    select
+        wanted_there.*,
+        told.is_reachable
+    from wanted_there
+    left join told on wanted_there.identity_key = told.identity_key
 ),
 
 held_now as (
@@ -22,7 +41,7 @@ held_now as (
         -- after a lost answer we may hold more than we know: a removal must cover it
         status in ('held', 'unknown') as may_be_there
     from held
-    where held.member_key in (select changed.member_key from changed)
+    where held.member_key in (select changed.member_key from changed where changed.is_held)
 ),
 
 leaving as (
@@ -31,13 +50,14 @@ leaving as (
         held_now.customer_id,
         held_now.member_key,
         held_now.identity,
+        held_now.identity_key,
         held_now.fingerprint,
         held_now.may_be_there as is_sent
     from held_now
     left join wanted_now on held_now.member_key = wanted_now.member_key
     where
-        wanted_now.identity is null
-        or (held_now.may_be_there and held_now.identity <> wanted_now.identity)
+        wanted_now.identity_key is null
+        or (held_now.may_be_there and held_now.identity_key <> wanted_now.identity_key)
 ),
 
 compared as (
@@ -60,7 +80,7 @@ compared as (
     from wanted_now
     left join held_now
         on wanted_now.member_key = held_now.member_key
-        and wanted_now.identity = held_now.identity
+        and wanted_now.identity_key = held_now.identity_key
 ),
 
 arriving as (
@@ -72,6 +92,7 @@ arriving as (
         customer_id,
         member_key,
         identity,
+        identity_key,
         fingerprint,
         operation <> 'update' or $carries_fields as is_sent
     from compared
@@ -80,26 +101,28 @@ arriving as (
 
 -- Two customers may share one address. It is sent once, and stays as long as one of them is wanted.
 staying as (
-    select held.identity
+    select held.identity_key
     from held
     where
-        held.identity in (select leaving.identity from leaving)
+        held.identity_key in (select leaving.identity_key from leaving where leaving.is_sent)
         and held.status in ('held', 'unknown')
         and not exists (
             select 1
             from leaving
-            where leaving.member_key = held.member_key and leaving.identity = held.identity
+            where
+                leaving.member_key = held.member_key
+                and leaving.identity_key = held.identity_key
         )
     union all
-    select arriving.identity
+    select arriving.identity_key
     from arriving
     where
         arriving.operation in ('add', 'update')
-        and arriving.identity in (select leaving.identity from leaving)
+        and arriving.identity_key in (select leaving.identity_key from leaving)
 ),
 
 twins as (
-    select operation, md5(identity)::uuid as identity_key, min(member_key) as first_member_key
+    select operation, identity_key, min(member_key) as first_member_key
     from arriving
     group by operation, identity_key
     having count(*) > 1
@@ -108,7 +131,7 @@ twins as (
 operations as (
     select
         * replace (
-            is_sent and identity not in (select staying.identity from staying) as is_sent
+            is_sent and identity_key not in (select staying.identity_key from staying) as is_sent
         )
     from leaving
     union all
@@ -121,7 +144,7 @@ operations as (
     from arriving
     left join twins
         on arriving.operation = twins.operation
-        and md5(arriving.identity)::uuid = twins.identity_key
+        and arriving.identity_key = twins.identity_key
 ),
 
 -- One sort gives both the numbering and the order of the file.
@@ -135,7 +158,7 @@ ordered as (
             array_position(['remove', 'update', 'add'], operation) nulls last,
             operation,
             member_key,
-            md5(identity)::uuid
+            identity_key
     )
 ),
 

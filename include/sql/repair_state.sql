@@ -42,7 +42,7 @@ wanted_first as (
 select held.*
 from held
 left join statuses
-    on held.identity = statuses.identity
+    on held.identity_key = statuses.identity_key
 where
     held.status = 'rejected' and held.identity not in (select identity from unknown)
     or held.status in ('held', 'unknown') and (
@@ -62,5 +62,6 @@ select
     null as code,
     null as class,
     0 as tries,
-    'read from the destination' as plan_id
+    'read from the destination' as plan_id,
+    md5(identity)::uuid as identity_key
 from wanted_first

@@ -23,7 +23,7 @@ select
     due_wanted.*,
     statuses.status
 from due_wanted
-left join statuses on due_wanted.identity = statuses.identity;
+left join statuses on md5(due_wanted.identity)::uuid = statuses.identity_key;
 drop table due_wanted;
 create or replace temp table addressed_due as
 select
