@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -50,6 +51,10 @@ app.add_typer(audiences, name="audiences")
 console = Console()
 progress = Console(stderr=True)
 
+TAKE_OUT = (
+    "A list that is switched off keeps its members: no sync changes them. To take them out: "
+    "`regulars sync --audience NAME --destination NAME --empty`."
+)
 SWITCH_ON = (
     "An audience that is off is computed, and sent nowhere. To switch it on, name its destinations "
     "in dbt_project/models/audiences/_audiences.yml, such as "
@@ -63,6 +68,9 @@ AsOf = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
 OneAudience = Annotated[str | None, typer.Option(help="One audience; default all.")]
 OneDestination = Annotated[str | None, typer.Option(help="One destination; default all.")]
+Empty = Annotated[
+    bool, typer.Option("--empty", help="Take everybody out of a list that is switched off.")
+]
 
 
 @app.command()
@@ -145,6 +153,7 @@ def publish(
 def plan(
     audience: OneAudience = None,
     destination: OneDestination = None,
+    empty: Empty = False,
     as_of: AsOf = None,
     as_json: AsJson = False,
 ) -> None:
@@ -157,10 +166,10 @@ def plan(
 
     def planned(one: Audience, to: str) -> dict[str, Any]:
         credentials = read_connection(connection_id(to))
-        summaries.append(activation.plan_audience(settings, one, to, credentials))
+        summaries.append(activation.plan_audience(settings, one, to, credentials, empty=empty))
         return asdict(summaries[-1])
 
-    rows, failures = _for_each(audience, destination, planned)
+    rows, failures = _for_each(audience, destination, planned, _leaving(settings, empty))
     if audience and destination and summaries:
         changes = [asdict(one) for one in approval.examples(settings, summaries[0])]
         rows[0]["examples"] = changes
@@ -179,19 +188,25 @@ def sync(
     approve: Annotated[
         str | None, typer.Option(help="The hash of a held-up plan that you have looked at.")
     ] = None,
+    empty: Empty = False,
     as_of: AsOf = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring destinations in line with the published audiences. A second run sends nothing."""
+    """Bring destinations in line with the published audiences. A second run sends nothing.
+
+    With --empty take everybody out of one list that its audience no longer goes to: without
+    --approve it says how many that would be, and which hash lets it through.
+    """
     settings = _settings(as_of)
     if approve and not (audience and destination):
         raise BadInput("--approve is for one plan: name its --audience and --destination")
 
     def synced(one: Audience, to: str) -> dict[str, Any]:
         credentials = read_connection(connection_id(to))
-        return asdict(activation.sync(settings, one, to, credentials, dry_run, approve))
+        done = activation.sync(settings, one, to, credentials, dry_run, approve, empty=empty)
+        return asdict(done)
 
-    rows, failures = _for_each(audience, destination, synced)
+    rows, failures = _for_each(audience, destination, synced, _leaving(settings, empty))
     _show("Synced" if not dry_run else "Would sync", rows, as_json)
     _exit_on(failures)
 
@@ -307,8 +322,10 @@ def trigger(as_json: AsJson = False) -> None:
 @app.command()
 def status(as_of: AsOf = None, as_json: AsJson = False) -> None:
     """Show where every audience stands at every destination."""
-    rows = [asdict(standing) for standing in activation.status(_settings(as_of))]
-    _show("Audiences at their destinations", rows, as_json)
+    standings = activation.status(_settings(as_of))
+    _show("Audiences at their destinations", [asdict(one) for one in standings], as_json)
+    if not as_json and any(one.switched_off and one.held for one in standings):
+        console.print(TAKE_OUT, highlight=False)
 
 
 @app.command()
@@ -490,11 +507,20 @@ def _for_each(
     audience: str | None,
     destination: str | None,
     step: Callable[[Audience, str], dict[str, Any]],
+    leaving: Callable[[str, str], Audience] | None = None,
 ) -> tuple[list[dict[str, Any]], list[RegularsError]]:
-    """Take the step for every audience and destination asked for; one that fails stops no other."""
+    """Take the step for every audience and destination asked for; one that fails stops no other.
+
+    leaving: finds the audience, if it is one that no longer goes to the destination.
+    """
     rows: list[dict[str, Any]] = []
     failures: list[RegularsError] = []
-    chosen = [get_audience(audience)] if audience else list(load_audiences().values())
+    if leaving:
+        if not (audience and destination):
+            raise BadInput("--empty is for one list: name its --audience and --destination")
+        chosen = [leaving(audience, destination)]
+    else:
+        chosen = [get_audience(audience)] if audience else list(load_audiences().values())
     if audience and not chosen[0].is_switched_on:
         raise BadInput(f"audience {audience} is switched off: it has no destinations")
     for one in chosen:
@@ -507,6 +533,10 @@ def _for_each(
                 except RegularsError as error:
                     failures.append(error)
     return rows, failures
+
+
+def _leaving(settings: Settings, empty: bool) -> Callable[[str, str], Audience] | None:
+    return partial(activation.leaving, settings) if empty else None
 
 
 def _exit_on(failures: Sequence[RegularsError]) -> None:
@@ -538,7 +568,7 @@ def _show_plan(summary: PlanSummary, changes: Sequence[dict[str, Any]]) -> None:
     for reason in summary.reasons:
         console.print(f"held up: {reason}", markup=False, highlight=False)
     if summary.decision == "approval" and not (summary.approved or summary.resumed):
-        way_out = approval.way_to_approve(summary)
+        way_out = activation.way_to_approve(summary)
         console.print(f"to send exactly this plan: {way_out}", markup=False, highlight=False)
 
 

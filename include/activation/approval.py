@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from include import publishing
 from include.activation.ledger import Ledger
-from include.activation.sync import PlanSummary
+from include.activation.sync import PlanSummary, way_to_approve
 from include.activation.workbench import open_workbench
 from include.settings import Settings
 from include.store import Store
@@ -40,14 +40,6 @@ def examples(settings: Settings, summary: PlanSummary) -> list[Example]:
             bench.connection.read_parquet(snapshot.path(table)).create_view(table)
         rows = bench.run("plan_examples", audience=summary.audience, most=MOST_EXAMPLES)
     return [Example(**row) for row in rows.to_pylist()]
-
-
-def way_to_approve(summary: PlanSummary) -> str:
-    """The command that lets exactly this plan through."""
-    return (
-        f"regulars sync --audience {summary.audience} --destination {summary.destination} "
-        f"--approve {summary.plan_hash}"
-    )
 
 
 def question(summary: PlanSummary, shown: Sequence[Example]) -> str:

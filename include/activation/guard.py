@@ -44,6 +44,14 @@ def judge(guard: Guard, size: Size, snapshot_age: timedelta) -> Verdict:
     return Verdict(guard.on_breach, reasons) if reasons else Verdict()
 
 
+def judge_emptying(size: Size) -> Verdict:
+    """A plan that takes everybody out needs a person's word, whatever the audience's guard says."""
+    if not size.removes:
+        return Verdict()
+    reason = f"would take out everybody: remove {size.removes} of {size.held} held"
+    return Verdict("approval", (reason,))
+
+
 def _too_many(
     verb: str, count: int, held: int, most_percent: float, most: int | None
 ) -> Iterator[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from include.activation.audiences import Audience
-from include.activation.guard import Size, Verdict, judge
+from include.activation.guard import Size, Verdict, judge, judge_emptying
 from include.activation.ledger import Ledger
 from include.activation.workbench import Workbench
 from include.destinations.base import Destination, FieldKind, Operation
@@ -46,7 +46,8 @@ class Plan:
     """What `plan.json` says of a plan.
 
     `suppressed` and `unaddressable` count members who are wanted but are not sent: the destination
-    says they must not be written to, or they have no address there.
+    says they must not be written to, or they have no address there. `empties`: everybody is taken
+    out, because the audience no longer goes there.
     """
 
     plan_id: str
@@ -64,6 +65,7 @@ class Plan:
     unaddressable: int
     verdict: Verdict
     fields: dict[str, FieldKind] = field(default_factory=dict)
+    empties: bool = False
 
     @property
     def content_hash(self) -> str:
@@ -94,16 +96,19 @@ def make_plan(
     audience: Audience,
     snapshot: Snapshot,
     statuses: str,
+    *,
+    empties: bool = False,
 ) -> tuple[Plan, bool]:
     """Compare what a snapshot wants with what is held; write the plan unless nothing changes.
 
     Returns the plan, and whether it was written. `statuses` is the path of what the destination has
-    told us of its contacts. A plan of which nothing was sent is replaced, unless it says the same:
+    told us of its contacts. `empties`: nobody is wanted, whatever the snapshot says.
+    A plan of which nothing was sent is replaced, unless it says the same:
     a person may be looking at it, or have approved it.
     Raises `Stop` if the snapshot is older than the last one synced.
     """
     refuse_older(ledger, snapshot)
-    bench.show_wanted(snapshot, destination.name, audience.name)
+    bench.show_wanted(snapshot, destination.name, audience.name, nobody=empties)
     bench.show_state(ledger.state)
     bench.show_statuses(statuses)
     bench.run("diff_memberships")
@@ -117,7 +122,7 @@ def make_plan(
     )
     counts = {row["operation"]: row for row in bench.run("plan_counts").to_pylist()}
     file = bench.keep(bench.statement("plan_rows"), "plan.parquet")
-    plan = _describe(bench, ledger, destination, audience, snapshot, counts, _sha256(file))
+    plan = _describe(bench, ledger, destination, audience, snapshot, counts, _sha256(file), empties)
     if (waiting := _waiting(ledger)) and _say_the_same(waiting, plan):
         return waiting, True
     ledger.discard_unstarted()
@@ -170,6 +175,7 @@ def _describe(
     snapshot: Snapshot,
     counts: dict[str, dict[str, int]],
     sha256: str,
+    empties: bool,
 ) -> Plan:
     now = datetime.now(UTC)
     [sizes] = bench.run("size_memberships").to_pylist()
@@ -199,8 +205,11 @@ def _describe(
         unchanged=size.held - size.removes - sent.get("update", 0),
         suppressed=counts.get("suppressed", {}).get("member_count", 0),
         unaddressable=counts.get("unaddressable", {}).get("member_count", 0),
-        verdict=judge(audience.guard, size, _age(snapshot, now)),
+        verdict=(
+            judge_emptying(size) if empties else judge(audience.guard, size, _age(snapshot, now))
+        ),
         fields=_field_kinds(bench, ledger, audience.target(destination.name).fields),
+        empties=empties,
     )
 
 

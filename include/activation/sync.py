@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from include import publishing
-from include.activation.audiences import Audience
+from include.activation.audiences import Audience, Target, load_audiences
 from include.activation.calls import Caller, Patience, open_caller
 from include.activation.lease import hold_lease, lease_holder
 from include.activation.ledger import Ledger, lease_folder, ledgers
@@ -21,7 +21,7 @@ from include.activation.statuses import refresh_statuses, statuses_path
 from include.activation.workbench import open_workbench
 from include.connections import Credentials
 from include.destinations import Destination, open_destination
-from include.errors import GuardBreached
+from include.errors import BadInput, GuardBreached
 from include.settings import Settings
 from include.store import Store
 
@@ -33,7 +33,10 @@ SENDING_THREADS = 1
 
 @dataclass(frozen=True, slots=True)
 class PlanSummary:
-    """A plan in counts. `plan_id` is None if nothing changes; `resumed`: it was begun before."""
+    """A plan in counts. `plan_id` is None if nothing changes; `resumed`: it was begun before.
+
+    `empties`: it takes everybody out.
+    """
 
     destination: str
     audience: str
@@ -53,6 +56,7 @@ class PlanSummary:
     reasons: tuple[str, ...]
     approved: bool
     resumed: bool
+    empties: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,8 @@ class AudienceStatus:
     """Where one audience stands at one destination; `rejected` members were not accepted.
 
     `removals_pending` of them are still there, because the destination would not let them go.
-    `held_by` is the run that works on it now.
+    `held_by` is the run that works on it now. `switched_off`: the audience does not go there by its
+    declaration, so that no sync changes what is there.
     """
 
     destination: str
@@ -100,6 +105,7 @@ class AudienceStatus:
     pending_plan_id: str | None
     pending: str | None
     held_by: str | None
+    switched_off: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,7 @@ class Work:
     destination: Destination
     credentials: Credentials
     patience: Patience
+    empties: bool = False
 
     def caller(self) -> Caller:
         """For one step of the work."""
@@ -131,14 +138,34 @@ def plan_audience(
     destination_name: str,
     credentials: Credentials,
     patience: Patience | None = None,
+    *,
+    empty: bool = False,
 ) -> PlanSummary:
     """Make the plan for the newest snapshot, or take up the one that was begun before.
 
-    Raises `Stop` without a snapshot, or if it is older than the last one synced; `Retry` while
-    another run works on it.
+    `empty`: the plan takes everybody out; see `leaving`. Raises `Stop` without a snapshot, or if it
+    is older than the last one synced; `Retry` while another run works on it.
     """
-    with _work(settings, audience, destination_name, credentials, patience) as work:
+    with _work(settings, audience, destination_name, credentials, patience, empty) as work:
         return _plan(work)
+
+
+def leaving(settings: Settings, audience: str, destination: str) -> Audience:
+    """An audience as it was at a destination that it no longer goes to, for taking everybody out.
+
+    Raises `BadInput` if it still goes there, or never did.
+    """
+    declared = load_audiences().get(audience)
+    if declared and _goes_to(declared, destination):
+        raise BadInput(
+            f"audience {audience} goes to {destination}, and the next sync would fill it again: "
+            "take that destination out of its declaration first"
+        )
+    found = {(ledger.audience, ledger.destination) for ledger in ledgers(Store(settings.store))}
+    if (audience, destination) not in found:
+        raise BadInput(f"nobody was ever sent to {destination} for an audience {audience!r}")
+    gone = Audience(name=audience, description="Declared no longer.", owner="nobody")
+    return (declared or gone).model_copy(update={"destinations": (Target(to=destination),)})
 
 
 def approve_plan(
@@ -173,13 +200,19 @@ def check_guard(summary: PlanSummary) -> None:
     if summary.decision == "block":
         way_out = "change the audience's guard if this is meant"
     else:
-        way_out = (
-            f"if this is meant: regulars sync --audience {summary.audience} "
-            f"--destination {summary.destination} --approve {summary.plan_hash}"
-        )
+        way_out = f"if this is meant: {way_to_approve(summary)}"
     raise GuardBreached(
         f"{summary.audience} to {summary.destination} is held up: {reasons}. "
         f"Nothing was sent; {way_out}"
+    )
+
+
+def way_to_approve(summary: PlanSummary) -> str:
+    """The command that lets exactly this plan through."""
+    emptying = "--empty " if summary.empties else ""
+    return (
+        f"regulars sync --audience {summary.audience} --destination {summary.destination} "
+        f"{emptying}--approve {summary.plan_hash}"
     )
 
 
@@ -217,15 +250,18 @@ def sync(
     dry_run: bool = False,
     approve: str | None = None,
     patience: Patience | None = None,
+    *,
+    empty: bool = False,
 ) -> SyncSummary:
     """Finish the plan that was begun before, if any; then bring the newest snapshot across.
 
-    `approve` is the hash of a plan that a person has looked at. Raises `GuardBreached` if the plan
-    must not be sent as it is.
+    `approve` is the hash of a plan that a person has looked at. `empty`: in place of what the
+    snapshot wants, take everybody out, which always needs an approval; see `leaving`.
+    Raises `GuardBreached` if the plan must not be sent as it is.
     """
     began = time.monotonic()
     finished: list[SyncSummary] = []
-    with _work(settings, audience, destination_name, credentials, patience) as work:
+    with _work(settings, audience, destination_name, credentials, patience, empty) as work:
         while True:
             summary = _plan(work)
             if dry_run or summary.plan_id is None:
@@ -245,7 +281,10 @@ def sync(
 def status(settings: Settings) -> list[AudienceStatus]:
     """Where every audience stands at every destination it was ever planned for."""
     store = Store(settings.store)
-    return [_status(settings, store, ledger) for ledger in ledgers(store)]
+    declared = load_audiences()
+    return [
+        _status(settings, store, ledger, declared.get(ledger.audience)) for ledger in ledgers(store)
+    ]
 
 
 def members_waiting(settings: Settings, audience: str, destination: str) -> int:
@@ -266,6 +305,7 @@ def _work(
     name: str,
     credentials: Credentials,
     patience: Patience | None,
+    empties: bool = False,
 ) -> Iterator[Work]:
     audience.target(name)
     store = Store(settings.store)
@@ -274,7 +314,7 @@ def _work(
     with hold_lease(store, folder, settings.lock_wait_seconds) as lease:
         ledger = Ledger(store, name, audience.name, lease)
         patience = patience or Patience()
-        yield Work(settings, audience, store, ledger, destination, credentials, patience)
+        yield Work(settings, audience, store, ledger, destination, credentials, patience, empties)
 
 
 def _plan(work: Work) -> PlanSummary:
@@ -286,7 +326,15 @@ def _plan(work: Work) -> PlanSummary:
     caller = work.caller()
     with open_workbench(work.settings, work.store) as bench:
         statuses = refresh_statuses(bench, destination, caller)
-        plan, written = make_plan(bench, ledger, destination, work.audience, snapshot, statuses)
+        plan, written = make_plan(
+            bench,
+            ledger,
+            destination,
+            work.audience,
+            snapshot,
+            statuses,
+            empties=work.empties,
+        )
     return _plan_summary(ledger, plan, written=written, resumed=False)
 
 
@@ -333,6 +381,7 @@ def _plan_summary(ledger: Ledger, plan: Plan, *, written: bool, resumed: bool) -
         reasons=plan.verdict.reasons,
         approved=ledger.has(plan.plan_id, "approval.json"),
         resumed=resumed,
+        empties=plan.empties,
     )
 
 
@@ -393,7 +442,13 @@ def _together(summaries: list[SyncSummary], seconds: float) -> SyncSummary:
     return replace(last, plan_id=plan_id, seconds=round(seconds, 3), **sums)
 
 
-def _status(settings: Settings, store: Store, ledger: Ledger) -> AudienceStatus:
+def _goes_to(audience: Audience, destination: str) -> bool:
+    return destination in {target.to for target in audience.destinations}
+
+
+def _status(
+    settings: Settings, store: Store, ledger: Ledger, declared: Audience | None
+) -> AudienceStatus:
     target = ledger.recall(ledger.target) or {}
     last = ledger.last_finished()
     pending = next((p for p in reversed(ledger.plan_ids()) if p > (last or "")), None)
@@ -415,6 +470,7 @@ def _status(settings: Settings, store: Store, ledger: Ledger) -> AudienceStatus:
         pending_plan_id=pending,
         pending=_pending(ledger, pending) if pending else None,
         held_by=str(holder) if holder else None,
+        switched_off=declared is None or not _goes_to(declared, ledger.destination),
     )
 
 

@@ -78,12 +78,18 @@ class Workbench(Warehouse):
         key = FunctionExpression("md5", ColumnExpression("identity")).cast("UUID")
         return kept.select(*kept.columns, key.alias("identity_key"))
 
-    def show_wanted(self, snapshot: Snapshot, destination: str, audience: str) -> None:
-        """Who should be in one audience at one destination, as the view `wanted`."""
+    def show_wanted(
+        self, snapshot: Snapshot, destination: str, audience: str, *, nobody: bool = False
+    ) -> None:
+        """Who should be in one audience at one destination, as the view `wanted`.
+
+        nobody: whatever the snapshot says, because the audience no longer goes there.
+        """
         memberships = self.connection.read_parquet(snapshot.path("desired_memberships"))
         memberships.filter(
             (ColumnExpression("channel") == ConstantExpression(destination))
             & (ColumnExpression("audience") == ConstantExpression(audience))
+            & ConstantExpression(not nobody)
         ).create_view("wanted")
 
     def show_addressed(
