@@ -23,3 +23,20 @@
 {% macro numbers_up_to(maximum) -%}
     generate_series(0, {{ maximum }}) as numbers(number)
 {%- endmacro %}
+
+{#- The sums of a month's orders that the monthly figures are made of. -#}
+{% macro monthly_sums() -%}
+    count(case when is_counted then 1 end) as order_count,
+        cast(sum(net_amount) as decimal(18, 4)) as net_revenue,
+        cast(sum(margin_amount) as decimal(18, 4)) as gross_margin,
+        cast(sum(case when margin_amount is not null then net_amount end) as decimal(18, 4))
+            as costed_revenue,
+        cast(sum(case when discount_amount > 0 then net_amount else 0 end) as decimal(18, 4))
+            as discounted_revenue,
+        cast(
+            sum(case when has_code then net_amount when not has_code then 0 end)
+            as decimal(18, 4)
+        ) as code_revenue,
+        cast(sum(case when has_code is not null then net_amount end) as decimal(18, 4))
+            as code_known_revenue
+{%- endmacro %}

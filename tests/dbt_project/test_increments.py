@@ -20,6 +20,7 @@ TABLES = (
     "marts.orders",
     "intermediate.int_customer_days",
     "intermediate.int_customer_discounts",
+    "intermediate.int_customer_months",
     "intermediate.int_customer_products",
     "intermediate.int_order_movements",
     "intermediate.int_reorders",

@@ -7,11 +7,14 @@
 -- month is kept as spells of equal months.
 with
 
-orders as (
+months_of_customers as (
 
-    select * from {{ ref('fct_orders') }}
+    select
+        customer_id,
+        month,
+        net_revenue
 
-    where customer_id is not null
+    from {{ ref('int_customer_months') }}
 
 ),
 
@@ -19,25 +22,40 @@ orders as (
 span as (
 
     select
-        {{ month_of('min(ordered_date)') }} as first_month,
-        {{ months_between('min(ordered_date)', add_days(as_of(), 1)) }} as month_count
+        min(month) as first_month,
+        {{ months_between('min(month)', add_days(as_of(), 1)) }} as month_count
 
-    from orders
+    from months_of_customers
 
 ),
 
-months_of_customers as (
+-- Short numbers, as each of the many months below carries one; the same number wherever it is asked
+-- for.
+customers as (
 
     select
-        orders.customer_id,
-        {{ months_between('span.first_month', 'orders.ordered_date') }} + 1 as month_number,
-        sum(orders.net_amount) as net_spend
+        customer_id,
+        cast(row_number() over (order by customer_id) as integer) as customer_number
 
-    from orders
+    from months_of_customers
+
+    group by 1
+
+),
+
+numbered_months as (
+
+    select
+        customers.customer_number,
+        {{ months_between('span.first_month', 'months_of_customers.month') }} + 1 as month_number,
+        months_of_customers.net_revenue as net_spend
+
+    from months_of_customers
+
+    inner join customers
+        on months_of_customers.customer_id = customers.customer_id
 
     cross join span
-
-    group by 1, 2
 
 ),
 
@@ -45,25 +63,25 @@ months_of_customers as (
 spend_changes as (
 
     select
-        customer_id,
+        customer_number,
         month_number,
         net_spend
-    from months_of_customers
+    from numbered_months
 
     union all
 
     select
-        customer_id,
+        customer_number,
         month_number + {{ var('vip_spend_months') }} as month_number,
         -net_spend as net_spend
-    from months_of_customers
+    from numbered_months
 
 ),
 
 decided_changes as (
 
     select
-        spend_changes.customer_id,
+        spend_changes.customer_number,
         spend_changes.month_number,
         sum(spend_changes.net_spend) as net_spend
 
@@ -79,7 +97,7 @@ decided_changes as (
 spends as (
 
     select
-        decided_changes.customer_id,
+        decided_changes.customer_number,
         decided_changes.month_number,
         coalesce(lead(decided_changes.month_number) over by_month, span.month_count + 1)
             as next_number,
@@ -90,7 +108,7 @@ spends as (
     cross join span
 
     window by_month as (
-        partition by decided_changes.customer_id
+        partition by decided_changes.customer_number
         order by decided_changes.month_number
         rows between unbounded preceding and current row
     )
@@ -100,7 +118,7 @@ spends as (
 spends_of_months as (
 
     select
-        customer_id,
+        customer_number,
         cast(
             {{ each_element(numbers_between('month_number', 'next_number')) }} as smallint
         ) as month_number,
@@ -136,7 +154,7 @@ bar_columns_of_months as (
 levels as (
 
     select
-        spends.customer_id,
+        spends.customer_number,
         spends.month_number,
         {{ bars_below('spends.net_spend', 'bars.entered_bar') }} as entered_level,
         {{ bars_below('spends.net_spend', 'bars.kept_bar') }} as kept_level
@@ -150,7 +168,7 @@ levels as (
 
 members as (
 
-    select distinct customer_id from levels
+    select distinct customer_number from levels
 
     where entered_level > 0
 
@@ -159,19 +177,19 @@ members as (
 with_grace as (
 
     select
-        customer_id,
+        customer_number,
         month_number,
         entered_level,
         kept_level,
         max(kept_level) over (
-            partition by customer_id
+            partition by customer_number
             order by month_number
             rows between {{ var('loyalty_grace_months') }} preceding and current row
         ) as spared_level
 
     from levels
 
-    where customer_id in (select members.customer_id from members)
+    where customer_number in (select members.customer_number from members)
 
 ),
 
@@ -180,7 +198,7 @@ months_before as (
     select
         *,
         lag({{ levels_of_a_month() }}) over (
-            partition by customer_id order by month_number
+            partition by customer_number order by month_number
         ) as levels_before
 
     from with_grace
@@ -190,12 +208,12 @@ months_before as (
 spells as (
 
     select
-        customer_id,
+        customer_number,
         month_number,
         entered_level,
         kept_level,
         spared_level,
-        lead(month_number) over (partition by customer_id order by month_number) as next_number
+        lead(month_number) over (partition by customer_number order by month_number) as next_number
 
     from months_before
 
@@ -206,14 +224,14 @@ spells as (
 decided as (
 
     select
-        customer_id,
+        customer_number,
         month_number,
         {{ level_held('so_far') }} as level
 
     from spells
 
     window so_far as (
-        partition by customer_id
+        partition by customer_number
         order by month_number
         rows between unbounded preceding and current row
     )
@@ -224,7 +242,7 @@ changes as (
 
     select
         *,
-        lag(level) over (partition by customer_id order by month_number) as level_before
+        lag(level) over (partition by customer_number order by month_number) as level_before
 
     from decided
 
@@ -233,10 +251,10 @@ changes as (
 periods as (
 
     select
-        customer_id,
+        customer_number,
         level,
         month_number,
-        lead(month_number) over (partition by customer_id order by month_number) as next_number
+        lead(month_number) over (partition by customer_number order by month_number) as next_number
 
     from changes
 
@@ -248,7 +266,7 @@ periods as (
 last_kept as (
 
     select
-        periods.customer_id,
+        periods.customer_number,
         periods.month_number,
         max(
             least(
@@ -263,7 +281,7 @@ last_kept as (
 
     inner join spells
         on
-            periods.customer_id = spells.customer_id
+            periods.customer_number = spells.customer_number
             and periods.level <= spells.kept_level
             and spells.month_number < coalesce(periods.next_number, span.month_count + 1)
 
@@ -274,7 +292,7 @@ last_kept as (
 final as (
 
     select
-        periods.customer_id,
+        customers.customer_id,
         {{ tier_of_level('periods.level') }} as tier,
         periods.level,
         {{ add_months('span.first_month', 'periods.month_number') }} as valid_from,
@@ -287,9 +305,12 @@ final as (
 
     cross join span
 
+    inner join customers
+        on periods.customer_number = customers.customer_number
+
     inner join last_kept
         on
-            periods.customer_id = last_kept.customer_id
+            periods.customer_number = last_kept.customer_number
             and periods.month_number = last_kept.month_number
 
     inner join bars_of_months

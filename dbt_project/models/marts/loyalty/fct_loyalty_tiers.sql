@@ -8,13 +8,16 @@ customers as (
 
 ),
 
-orders as (
+months_of_customers as (
 
-    select * from {{ ref('fct_orders') }}
+    select
+        customer_id,
+        month,
+        net_revenue as net_spend
 
-    where
-        customer_id is not null
-        and ordered_date >= {{ add_months(month_of(as_of()), 1 - var('vip_spend_months')) }}
+    from {{ ref('int_customer_months') }}
+
+    where month >= {{ add_months(month_of(as_of()), 1 - var('vip_spend_months')) }}
 
 ),
 
@@ -30,19 +33,6 @@ current_periods as (
 newest_bars as (
 
     {{ newest_tier_bars('current_periods') }}
-
-),
-
-months_of_customers as (
-
-    select
-        customer_id,
-        {{ month_of('ordered_date') }} as month,
-        sum(net_amount) as net_spend
-
-    from orders
-
-    group by customer_id, {{ month_of('ordered_date') }}
 
 ),
 

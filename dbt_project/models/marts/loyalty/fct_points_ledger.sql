@@ -5,9 +5,9 @@
 -- redeemed so far: a running maximum instead of a loop, and an expiry can never take what is not
 -- there.
 --
--- A customer's entries depend on what is theirs alone: their orders, tiers, birthday and redemptions.
--- So only those are computed anew of whom any of it changed, or whose points have just expired
--- (list_points_due).
+-- A customer's entries depend on what is theirs alone: orders, tiers, birthday and redemptions. So
+-- they are computed anew only for those of whom any of it changed, and whose points have just
+-- expired (list_points_due).
 with
 
 orders as (

@@ -32,19 +32,16 @@ documents as (
 
 ),
 
-orders as (
+-- What has no customer is nobody's: the sums of guests are made anew every day.
+guest_orders as (
 
     select
-        orders.customer_id,
-        orders.ordered_date,
         {{ month_of('orders.ordered_date') }} as month,
         orders.is_counted,
-        orders.is_first_order,
         orders.net_amount,
         orders.margin_amount,
         orders.discount_amount,
         orders.country,
-        orders.currency,
         documents.acquisition_source,
         documents.has_code
 
@@ -53,18 +50,13 @@ orders as (
     left join documents
         on orders.order_id = documents.order_id
 
+    where orders.customer_id is null
+
 ),
 
-first_orders as (
+months_of_customers as (
 
-    select
-        customer_id,
-        country,
-        acquisition_source
-
-    from orders
-
-    where is_first_order
+    select * from {{ ref('int_customer_months') }}
 
 ),
 
@@ -81,8 +73,10 @@ customers as (
 
     from {{ ref('int_customer_history') }} as history
 
-    left join first_orders
-        on history.customer_id = first_orders.customer_id
+    left join months_of_customers as first_orders
+        on
+            history.customer_id = first_orders.customer_id
+            and first_orders.has_first_order
 
     where history.order_count > 0
 
@@ -91,11 +85,11 @@ customers as (
 span as (
 
     select
-        min(month) as first_month,
-        {{ months_between('min(month)', as_of()) }} as last_number,
+        {{ month_of('min(ordered_date)') }} as first_month,
+        {{ months_between('min(ordered_date)', as_of()) }} as last_number,
         max(currency) as currency
 
-    from orders
+    from {{ ref('fct_orders') }}
 
 ),
 
@@ -110,46 +104,39 @@ months as (
 
 ),
 
-attributed_orders as (
-
-    select
-        orders.* exclude (country, acquisition_source),
-        customers.first_month,
-        customers.second_month,
-        case when orders.customer_id is null then orders.country else customers.country end
-            as country,
-        case
-            when orders.customer_id is null then orders.acquisition_source
-            else customers.acquisition_source
-        end as acquisition_source
-
-    from orders
-
-    left join customers
-        on orders.customer_id = customers.customer_id
-
-),
-
 -- One row per customer and month; guests have one per month, country and source.
 customer_months as (
 
     select
-        customer_id,
+        months_of_customers.customer_id,
+        months_of_customers.month,
+        months_of_customers.next_month,
+        customers.first_month,
+        customers.country,
+        customers.acquisition_source,
+        months_of_customers.order_count,
+        months_of_customers.net_revenue,
+        months_of_customers.gross_margin,
+        months_of_customers.costed_revenue,
+        months_of_customers.discounted_revenue,
+        months_of_customers.code_revenue,
+        months_of_customers.code_known_revenue
+    from months_of_customers
+    left join customers
+        on months_of_customers.customer_id = customers.customer_id
+
+    union all
+
+    select
+        null as customer_id,
         month,
-        first_month,
+        null as next_month,
+        null as first_month,
         country,
         acquisition_source,
-        count(case when is_counted then 1 end) as order_count,
-        sum(net_amount) as net_revenue,
-        sum(margin_amount) as gross_margin,
-        sum(case when margin_amount is not null then net_amount end) as costed_revenue,
-        sum(case when discount_amount > 0 then net_amount else 0 end) as discounted_revenue,
-        sum(case when has_code then net_amount when not has_code then 0 end) as code_revenue,
-        sum(case when has_code is not null then net_amount end) as code_known_revenue
-
-    from attributed_orders
-
-    group by 1, 2, 3, 4, 5
+        {{ monthly_sums() }}
+    from guest_orders
+    group by 2, 5, 6
 
 ),
 
@@ -180,23 +167,6 @@ sums_by_combination as (
 ),
 
 -- A customer's state at the end of a month depends on the latest month with an order alone.
-customer_months_with_next as (
-
-    select
-        first_month,
-        country,
-        acquisition_source,
-        month,
-        lead(month) over (partition by customer_id order by month) as next_month
-
-    from customer_months
-
-    where
-        order_count > 0
-        and customer_id is not null
-
-),
-
 latest_months_by_combination as (
 
     select
@@ -207,7 +177,11 @@ latest_months_by_combination as (
         next_month,
         count(*) as customers
 
-    from customer_months_with_next
+    from customer_months
+
+    where
+        order_count > 0
+        and customer_id is not null
 
     group by 1, 2, 3, 4, 5
 
