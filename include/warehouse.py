@@ -96,18 +96,26 @@ def visit(
     try:
         path.chmod(PRIVATE)
         connection.execute("set timezone = 'UTC'")
-        yield Warehouse(connection)
-    except duckdb.OutOfMemoryException as error:
-        raise Stop(
-            f"the work does not fit into {settings.memory_limit} of memory: raise"
-            " REGULARS_MEMORY_LIMIT or lower REGULARS_THREADS"
-        ) from error
+        with explained_outgrowth(settings):
+            yield Warehouse(connection)
     except duckdb.Error as error:
         if _is_damage(error):
             raise _explained(error, path) from error
         raise
     finally:
         connection.close()
+
+
+@contextmanager
+def explained_outgrowth(settings: Settings) -> Iterator[None]:
+    """Raise `Stop`, naming the settings, if work outgrows its memory although it may spill."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise Stop(
+            f"the work does not fit into {settings.memory_limit} of memory: raise"
+            " REGULARS_MEMORY_LIMIT or lower REGULARS_THREADS"
+        ) from error
 
 
 @cache

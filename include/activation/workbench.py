@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from include.errors import Stop
 from include.publishing import Snapshot
 from include.settings import Settings
 from include.store import Store
-from include.warehouse import Warehouse, read_statement
+from include.warehouse import Warehouse, explained_outgrowth, read_statement
 
 # From how much on DuckDB gives back what a task has freed; by itself from 128 MB and 512 MB on.
 GIVEN_BACK = {
@@ -132,6 +132,7 @@ def open_workbench(
     """A workbench on the store's disk, for as long as the block lasts.
 
     `memory_limit`: DuckDB's, instead of the settings'; what it frees is then given back at once.
+    Raises `Stop` if the work outgrows what the settings allow.
     """
     with store.workspace() as folder:
         config: dict[str, Any] = {
@@ -141,5 +142,6 @@ def open_workbench(
         }
         if memory_limit:
             config |= GIVEN_BACK
-        with duckdb.connect(config=config) as connection:
+        told = nullcontext() if memory_limit else explained_outgrowth(settings)
+        with told, duckdb.connect(config=config) as connection:
             yield Workbench(connection, store, Path(folder), Watch(settings))

@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 
 import duckdb
@@ -219,7 +221,7 @@ def sandbox(folder: Path, latency_ms: int | None = None, *, anew: bool = True) -
     server = subprocess.Popen(command)
     try:
         url = f"http://127.0.0.1:{port}"
-        while not _answers(url):
+        while not _answers(port):
             time.sleep(0.1)
         yield url
     finally:
@@ -227,11 +229,16 @@ def sandbox(folder: Path, latency_ms: int | None = None, *, anew: bool = True) -
         server.wait()
 
 
-def _answers(url: str) -> bool:
+def _answers(port: int) -> bool:
+    # Not by httpx: each call of it reads all certificates, into the memory that is measured.
+    connection = HTTPConnection("127.0.0.1", port)
     try:
-        return httpx.get(f"{url}/_health").is_success
-    except httpx.TransportError:
+        connection.request("GET", "/_health")
+        return connection.getresponse().status == HTTPStatus.OK
+    except ConnectionError:
         return False
+    finally:
+        connection.close()
 
 
 def _case(destination: str) -> Case:

@@ -279,6 +279,9 @@ END;
 PLACES_OF = {
     "meta": "SELECT identity, rowid FROM meta_members WHERE audience_id = ?",
     "google": "SELECT identity, rowid FROM google_people WHERE list_id = ?",
+    "tiktok": """
+        SELECT CAST(calculate_type || hash AS BLOB), rowid FROM tiktok_people WHERE audience_id = ?
+    """,
 }
 
 TABLES = (
@@ -361,6 +364,7 @@ class Truth:
             + PLACES
         )
         google.bring_over(self.connection)
+        tiktok.bring_over(self.connection)
         for table, column in LATER_COLUMNS:
             if not self.one("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", (table, column)):
                 self.connection.execute(
@@ -396,7 +400,7 @@ class Truth:
         self._create()
 
     def places(self, vendor: str, audience_id: int) -> dict[bytes, int]:
-        """The numbers of an ad audience's members by their identities; vendor: meta or google.
+        """The numbers of an ad audience's members by their identities; vendor: one of PLACES_OF.
 
         In memory for the reason that PLACES gives. Whoever adds or removes members keeps it.
         """

@@ -1,31 +1,68 @@
 -- What has to be done so that the destination holds what is wanted. `operation` is one of add, update,
 -- remove; rows of the operations `suppressed` and `unaddressable` are only counted. A row without a
 -- batch number changes nothing but our own state.
-create temp table planned as
+-- One step after the other: a first sync changes everybody, and what all steps need at once would not fit
+-- into the memory that each of them alone can do with.
+create temp table addressed_changed as
+select
+    customer_id,
+    identity,
+    md5(identity)::uuid as identity_key
+from addressed;
+
+create temp table wanted_there as
+select
+    wanted_changed.customer_id,
+    wanted_changed.member_key,
+    wanted_changed.fingerprint,
+    addressed_changed.identity,
+    addressed_changed.identity_key
+from wanted_changed
+left join addressed_changed on wanted_changed.customer_id = addressed_changed.customer_id;
+drop table addressed_changed;
+
+create temp table told as
+select
+    identity_key,
+    is_reachable
+from statuses
+where
+    identity_key in (
+        select wanted_there.identity_key from wanted_there
+        where wanted_there.identity_key is not null
+    );
+
+create temp table held_now as
+select
+    customer_id,
+    member_key,
+    identity,
+    identity_key,
+    fingerprint,
+    status,
+    class,
+    tries,
+    -- after a lost answer we may hold more than we know: a removal must cover it
+    status in ('held', 'unknown') as may_be_there
+from held
+where member_key in (select changed.member_key from changed where changed.is_held);
+
+create temp table leaving as
+select
+    held_now.customer_id,
+    held_now.member_key,
+    held_now.identity,
+    held_now.identity_key,
+    held_now.fingerprint,
+    held_now.may_be_there as is_sent
+from held_now
+left join wanted_there on held_now.member_key = wanted_there.member_key
+where
+    wanted_there.identity_key is null
+    or (held_now.may_be_there and held_now.identity_key <> wanted_there.identity_key);
+
+create temp table arriving as
 with
-
-wanted_there as (
-    select
-        wanted_changed.customer_id,
-        wanted_changed.member_key,
-        wanted_changed.fingerprint,
-        addressed.identity,
-        md5(addressed.identity)::uuid as identity_key
-    from wanted_changed
-    left join addressed on wanted_changed.customer_id = addressed.customer_id
-),
-
-told as (
-    select
-        statuses.identity_key,
-        statuses.is_reachable
-    from statuses
-    where
-        statuses.identity_key in (
-            select wanted_there.identity_key from wanted_there
-            where wanted_there.identity_key is not null
-        )
-),
 
 wanted_now as (
     select
@@ -33,31 +70,6 @@ wanted_now as (
         told.is_reachable
     from wanted_there
     left join told on wanted_there.identity_key = told.identity_key
-),
-
-held_now as (
-    select
-        *,
-        -- after a lost answer we may hold more than we know: a removal must cover it
-        status in ('held', 'unknown') as may_be_there
-    from held
-    where held.member_key in (select changed.member_key from changed where changed.is_held)
-),
-
-leaving as (
-    select
-        'remove' as operation,
-        held_now.customer_id,
-        held_now.member_key,
-        held_now.identity,
-        held_now.identity_key,
-        held_now.fingerprint,
-        held_now.may_be_there as is_sent
-    from held_now
-    left join wanted_now on held_now.member_key = wanted_now.member_key
-    where
-        wanted_now.identity_key is null
-        or (held_now.may_be_there and held_now.identity_key <> wanted_now.identity_key)
 ),
 
 compared as (
@@ -81,86 +93,79 @@ compared as (
     left join held_now
         on wanted_now.member_key = held_now.member_key
         and wanted_now.identity_key = held_now.identity_key
-),
+)
 
-arriving as (
-    select
-        case
-            when operation <> 'unaddressable' and not coalesce(is_reachable, true) then 'suppressed'
-            else operation
-        end as operation,
-        customer_id,
-        member_key,
-        identity,
-        identity_key,
-        fingerprint,
-        operation <> 'update' or $carries_fields as is_sent
-    from compared
-    where is_due
-),
+select
+    case
+        when operation <> 'unaddressable' and not coalesce(is_reachable, true) then 'suppressed'
+        else operation
+    end as operation,
+    customer_id,
+    member_key,
+    identity,
+    identity_key,
+    fingerprint,
+    operation <> 'update' or $carries_fields as is_sent
+from compared
+where is_due;
+drop table told;
+drop table held_now;
+drop table wanted_there;
 
 -- Two customers may share one address. It is sent once, and stays as long as one of them is wanted.
-staying as (
-    select held.identity_key
-    from held
-    where
-        held.identity_key in (select leaving.identity_key from leaving where leaving.is_sent)
-        and held.status in ('held', 'unknown')
-        and not exists (
-            select 1
-            from leaving
-            where
-                leaving.member_key = held.member_key
-                and leaving.identity_key = held.identity_key
-        )
-    union all
-    select arriving.identity_key
-    from arriving
-    where
-        arriving.operation in ('add', 'update')
-        and arriving.identity_key in (select leaving.identity_key from leaving)
-),
+create temp table staying as
+select held.identity_key
+from held
+where
+    held.identity_key in (select leaving.identity_key from leaving where leaving.is_sent)
+    and held.status in ('held', 'unknown')
+    and not exists (
+        select 1
+        from leaving
+        where
+            leaving.member_key = held.member_key
+            and leaving.identity_key = held.identity_key
+    )
+union all
+select arriving.identity_key
+from arriving
+where
+    arriving.operation in ('add', 'update')
+    and arriving.identity_key in (select leaving.identity_key from leaving where leaving.is_sent);
 
-twins as (
-    select operation, identity_key, min(member_key) as first_member_key
-    from arriving
-    group by operation, identity_key
-    having count(*) > 1
-),
+create temp table twins as
+select operation, identity_key, min(member_key) as first_member_key
+from arriving
+group by operation, identity_key
+having count(*) > 1;
 
-operations as (
-    select
-        * replace (
-            is_sent and identity_key not in (select staying.identity_key from staying) as is_sent
-        )
-    from leaving
-    union all
-    select
-        arriving.* replace (
-            arriving.is_sent
-            and arriving.member_key = coalesce(twins.first_member_key, arriving.member_key)
-                as is_sent
-        )
-    from arriving
-    left join twins
-        on arriving.operation = twins.operation
-        and arriving.identity_key = twins.identity_key
-),
+create temp table operations as
+select
+    'remove' as operation,
+    customer_id,
+    member_key,
+    identity,
+    identity_key,
+    fingerprint,
+    is_sent and identity_key not in (select staying.identity_key from staying) as is_sent
+from leaving
+union all
+select
+    arriving.* replace (
+        arriving.is_sent
+        and arriving.member_key = coalesce(twins.first_member_key, arriving.member_key)
+            as is_sent
+    )
+from arriving
+left join twins
+    on arriving.operation = twins.operation
+    and arriving.identity_key = twins.identity_key;
+drop table arriving;
+drop table leaving;
 
 -- One sort gives both the numbering and the order of the file.
-ordered as (
-    select *, row_number() over () - 1 as place
-    from (
-        select *
-        from operations
-        order by
-            not is_sent,
-            array_position(['remove', 'update', 'add'], operation) nulls last,
-            operation,
-            member_key,
-            identity_key
-    )
-),
+create temp table planned as
+with
 
 sent_before as (
     select
@@ -174,19 +179,32 @@ sent_before as (
         order by array_position(['remove', 'update', 'add'], operation)
         rows between unbounded preceding and 1 preceding
     )
+),
+
+ordered as (
+    select
+        operations.*,
+        sent_before.row_count,
+        sent_before.batch_count
+    from operations
+    left join sent_before on operations.operation = sent_before.operation
+    order by
+        not operations.is_sent,
+        array_position(['remove', 'update', 'add'], operations.operation) nulls last,
+        operations.operation,
+        operations.member_key,
+        operations.identity_key
 )
 
 select
-    ordered.operation,
-    ordered.customer_id,
-    ordered.member_key,
-    ordered.identity,
-    ordered.fingerprint,
+    operation,
+    customer_id,
+    member_key,
+    identity,
+    fingerprint,
     case
-        when ordered.is_sent
-            then sent_before.batch_count
-                + (ordered.place - sent_before.row_count)::bigint // $batch_size + 1
+        when is_sent
+            then batch_count + (row_number() over () - 1 - row_count)::bigint // $batch_size + 1
     end::integer as batch_number
-from ordered
-left join sent_before on ordered.operation = sent_before.operation
-order by ordered.place
+from ordered;
+drop table operations

@@ -9,6 +9,7 @@ import secrets
 import sqlite3
 import time
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -224,28 +225,40 @@ def uploaded(truth: Truth, given: dict[str, Any]) -> list[sqlite3.Row]:
 def change_members(truth: Truth, number: int, action: str, files: list[sqlite3.Row]) -> None:
     """Do what an update asks; a line that is no hash is passed over in silence, as TikTok does."""
     connection = truth.connection
+    places = truth.places("tiktok", number)
     if action == "REPLACE":
-        connection.execute("DELETE FROM tiktok_members WHERE audience_id = ?", (number,))
+        connection.execute("DELETE FROM tiktok_people WHERE audience_id = ?", (number,))
+        places.clear()
     for file in files:
+        kind = file["calculate_type"]
         lines = file["content"].decode().split("\n")
-        rows = [(number, file["calculate_type"], line) for line in lines if SHA256.fullmatch(line)]
-        connection.executemany(
-            "DELETE FROM tiktok_members WHERE audience_id = ? AND calculate_type = ? AND hash = ?"
-            if action == "REMOVE"
-            else "INSERT OR IGNORE INTO tiktok_members VALUES (?, ?, ?)",
-            sorted(rows),
-        )
+        named = {f"{kind}{line}".encode(): line for line in lines if SHA256.fullmatch(line)}
+        if action == "REMOVE":
+            gone = [(places.pop(who),) for who in named if who in places]
+            connection.executemany("DELETE FROM tiktok_people WHERE rowid = ?", gone)
+        else:
+            [(last,)] = connection.execute("SELECT coalesce(max(rowid), 0) FROM tiktok_people")
+            new = [who for who in named if who not in places]
+            numbers = dict(zip(new, count(last + 1), strict=False))
+            connection.executemany(
+                """
+                INSERT INTO tiktok_people (rowid, audience_id, calculate_type, hash)
+                VALUES (?, ?, ?, ?)
+                """,
+                [(place, number, kind, named[who]) for who, place in numbers.items()],
+            )
+            places |= numbers
         # An uploaded file serves once here; TikTok keeps it for a while.
         connection.execute("DELETE FROM tiktok_files WHERE file_path = ?", (file["file_path"],))
     connection.execute(
         """
         UPDATE tiktok_audiences SET
-            size = (SELECT count(*) FROM tiktok_members WHERE audience_id = :number),
+            size = :size,
             files = files + :files,
             changed_at = :instant
         WHERE audience_id = :number
         """,
-        {"number": number, "files": len(files), "instant": time.time()},
+        {"number": number, "size": len(places), "files": len(files), "instant": time.time()},
     )
 
 

@@ -31,15 +31,23 @@ CREATE TABLE IF NOT EXISTS tiktok_audiences (
     changed_at REAL NOT NULL
 );
 
-CREATE TABLE IF NOT EXISTS tiktok_members (
+-- `Truth.places` finds a member by its kind and hash.
+CREATE TABLE IF NOT EXISTS tiktok_people (
     audience_id INTEGER NOT NULL,
     calculate_type TEXT NOT NULL,
-    hash TEXT NOT NULL,
-    PRIMARY KEY (audience_id, calculate_type, hash)
-) WITHOUT ROWID;
+    hash TEXT NOT NULL
+);
 """
 
-TABLES = ("tiktok_settings", "tiktok_files", "tiktok_audiences", "tiktok_members")
+TABLES = ("tiktok_settings", "tiktok_files", "tiktok_audiences", "tiktok_people")
+
+
+def bring_over(connection: sqlite3.Connection) -> None:
+    """Take the members over from where the file of an earlier release has them."""
+    if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'tiktok_members'").fetchone():
+        with connection:
+            connection.execute("INSERT INTO tiktok_people SELECT * FROM tiktok_members")
+            connection.execute("DROP TABLE tiktok_members")
 
 
 def holdings(connection: sqlite3.Connection) -> dict[str, Any]:
@@ -54,7 +62,9 @@ def holdings(connection: sqlite3.Connection) -> dict[str, Any]:
         }
         for row in connection.execute("SELECT * FROM tiktok_audiences ORDER BY audience_id")
     }
-    for row in connection.execute("SELECT * FROM tiktok_members"):
+    for row in connection.execute(
+        "SELECT * FROM tiktok_people ORDER BY audience_id, calculate_type, hash"
+    ):
         members = audiences[row["audience_id"]]["members"]
         members.setdefault(row["calculate_type"], []).append(row["hash"])
     return {"audiences": {str(number): held for number, held in audiences.items()}}
