@@ -139,23 +139,49 @@
     )
 {%- endmacro %}
 
-{#- The condition that limits a query to the changed orders; nothing in a full build. -#}
+{#- The condition that limits a query to the changed orders; nothing in a full build. DuckDB hands the
+    keys of a join down to the scan of the other side only if they are filtered themselves, by what
+    it can not see through: hence the length. -#}
 {% macro where_changed(keyword='where') -%}
-    {{ keyword ~ ' order_id in (select order_id from ' ~ order_changes() ~ ')' if is_increment() }}
+    {{ keyword ~ ' order_id in (select order_id from ' ~ order_changes()
+        ~ ' where length(order_id) > 0)' if is_increment() }}
+{%- endmacro %}
+
+{#- Post-hook of int_order_lines: who had or has one of the changed orders, build by build. Every model
+    that follows customers asks for them, so the lines are searched for them once. -#}
+{% macro remember_changed_customers() -%}
+    {%- set changes = as_last_built('intermediate', 'int_order_changes') -%}
+    create or replace table {{ changed_customers_by_build() }} as
+    select
+        customer_id,
+        build
+    from {{ changes }}
+    where customer_id is not null
+
+    union
+
+    select
+        lines.customer_id,
+        changes.build
+    from {{ this }} as lines
+    inner join {{ changes }} as changes
+        on lines.order_id = changes.order_id
+    where
+        lines.customer_id is not null
+        and lines.excluded_by is null
+{%- endmacro %}
+
+{% macro changed_customers_by_build() -%}
+    {{ target.database }}.intermediate.changed_customers
 {%- endmacro %}
 
 {#- Customers who had or have one of the changed orders, as a query of an increment. -#}
 {% macro changed_customers() -%}
     select customer_id
-    from {{ order_changes() }}
-    where customer_id is not null
-
-    union
-
-    select customer_id
-    from {{ ref('fct_order_lines') }}
-    {{ where_changed() }}
-        and customer_id is not null
+    from {{ changed_customers_by_build() }}
+    where
+        build > {{ last_build(model.name)['build'] }}
+        and length(customer_id) > 0
 {%- endmacro %}
 
 {#- Whether a customer is one of these; true in a full build. -#}
@@ -183,7 +209,8 @@ touched_orders as (
 {%- endmacro %}
 
 {% macro where_touched(keyword='where') -%}
-    {{ keyword ~ ' order_id in (select order_id from touched_orders)' if is_increment() }}
+    {{ keyword ~ ' order_id in (select order_id from touched_orders where length(order_id) > 0)'
+        if is_increment() }}
 {%- endmacro %}
 
 {#- Pre-hooks of an increment: what is computed anew goes first. -#}

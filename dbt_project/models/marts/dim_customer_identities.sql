@@ -200,6 +200,50 @@ links as (
 
 ),
 
+neighbours as (
+
+    select
+        link_node as node,
+        count(*) as neighbour_count
+    from links
+    group by link_node
+
+    union all
+
+    select
+        person_node as node,
+        count(*) as neighbour_count
+    from links
+    group by person_node
+
+),
+
+-- What one person alone is known by joins nobody, and takes no part in the rounds.
+ends as (
+
+    select node
+
+    from neighbours
+
+    group by node
+
+    having sum(neighbour_count) = 1
+
+),
+
+links_with_ends as (
+
+    select
+        links.*,
+        ends.node is not null as is_end
+
+    from links
+
+    left join ends
+        on links.link_node = ends.node
+
+),
+
 pairs as (
 
     select
@@ -207,7 +251,8 @@ pairs as (
         person_node as node,
         is_person,
         link_node as neighbour
-    from links
+    from links_with_ends
+    where not is_end
 
     union all
 
@@ -216,7 +261,8 @@ pairs as (
         link_node as node,
         false as is_person,
         person_node as neighbour
-    from links
+    from links_with_ends
+    where not is_end
 
 ),
 
@@ -249,7 +295,7 @@ pairs_by_email as (
 
 {{ crowds('crowds_by_email', 'pairs_by_email', 'joined_by_email', most_people) }},
 
-roots as (
+joined_roots as (
 
     select
         all_joined.node,
@@ -272,6 +318,38 @@ roots as (
 
     left join crowds_by_email
         on joined_by_email.root = crowds_by_email.root
+
+),
+
+-- An end goes with its one person, unless links of its kind join nobody there.
+roots as (
+
+    select
+        node,
+        root,
+        crowd_count,
+        crowd_by_email_count
+    from joined_roots
+
+    union all
+
+    select
+        links.link_node as node,
+        case
+            when joined_roots.crowd_count is null
+                then coalesce(joined_roots.root, links.person_node)
+            when
+                links.link_kind = 'email'
+                and joined_roots.crowd_by_email_count is null
+                then joined_roots.root
+            else links.link_node
+        end as root,
+        joined_roots.crowd_count,
+        joined_roots.crowd_by_email_count
+    from links_with_ends as links
+    left join joined_roots
+        on links.person_node = joined_roots.node
+    where links.is_end
 
 ),
 

@@ -4,6 +4,8 @@ orders as (
 
     select * from {{ ref('stg_shop__orders') }}
 
+    where len(refunds) > 0
+
 ),
 
 -- Only of orders with a refund: a join of all lines would hold every line there is.
@@ -13,9 +15,9 @@ lines as (
 
     where
         order_id in (
-            select orders.order_id
-            from orders
-            where len(orders.refunds) > 0
+            select orders_with_refunds.order_id
+            from {{ ref('stg_shop__orders') }} as orders_with_refunds
+            where len(orders_with_refunds.refunds) > 0
         )
 
 ),
