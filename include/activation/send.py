@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, groupby
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -53,6 +54,9 @@ OBJECTS_BETWEEN_COLLECTIONS = 100_000
 MOST_POISONED = 5
 # The field of a payload that names an offer until it is sent; see `include/sql/put_codes.sql`.
 COUPON_CODE = "coupon_code"
+# The payload of who carries no fields, as it is kept; and what stands for it.
+NOTHING = (None, "{}")
+NO_FIELDS: Mapping[str, object] = MappingProxyType({})
 SUPERSEDED = "no longer wanted, or at another address, since the plan was made"
 
 # As `unsent_batches.sql` selects it: batch_number, operation, customer_id, identity, contact,
@@ -368,8 +372,10 @@ def _values(column: pa.Array) -> list[Any]:
 
 
 def _parcel(number: int, rows: list[Row]) -> Parcel:
-    # The payloads of a batch are decoded in one go.
-    payloads = msgspec.json.decode(f"[{','.join(row[5] or '{}' for row in rows)}]")
+    # The payloads of a batch are decoded in one go; many are empty, and those are one.
+    told = f"[{','.join(row[5] for row in rows if row[5] not in NOTHING)}]"
+    decoded = iter(msgspec.json.decode(told))
+    payloads = (NO_FIELDS if row[5] in NOTHING else next(decoded) for row in rows)
     members = []
     superseded = []
     for row, payload in zip(rows, payloads, strict=True):

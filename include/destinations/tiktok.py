@@ -111,7 +111,7 @@ class TikTok(Destination):
 
     def add(self, audience: RemoteAudience, batch: Batch) -> Answer:
         """Append the people to the audience, or make it of them."""
-        files = [(kind, self._upload(kind, lines)) for kind, lines in _files(batch.members)]
+        files = [(kind, self._upload(kind, file)) for kind, file in _files(batch.members)]
         audience_id = self._audience_id(audience)
         if audience_id == NOT_MADE_YET and files:
             kind, first = files.pop(0)
@@ -129,7 +129,7 @@ class TikTok(Destination):
         audience_id = self._audience_id(audience)
         if audience_id == NOT_MADE_YET:
             return Answer()
-        files = [self._upload(kind, lines) for kind, lines in _files(batch.members)]
+        files = [self._upload(kind, file) for kind, file in _files(batch.members)]
         self._update(audience_id, "REMOVE", files)
         return Answer(vendor={"custom_audience_id": audience_id})
 
@@ -165,8 +165,7 @@ class TikTok(Destination):
             page += 1
         return NOT_MADE_YET
 
-    def _upload(self, kind: str, lines: Sequence[str]) -> str:
-        content = "\n".join(lines).encode()
+    def _upload(self, kind: str, content: bytes) -> str:
         signature = hashlib.md5(content, usedforsecurity=False).hexdigest()
         found = self._call(
             "POST",
@@ -241,12 +240,12 @@ class TikTok(Destination):
         return body.get("data") or {}
 
 
-def _files(members: Sequence[Member]) -> Iterator[tuple[str, list[str]]]:
-    """The hashes of each kind that there are any of."""
-    identities = [member.identity.split(SEPARATOR) for member in members]
+def _files(members: Sequence[Member]) -> Iterator[tuple[str, bytes]]:
+    """A file of each kind that there are any hashes of, one on a line."""
     for place, kind in enumerate(KINDS):
-        lines = [identity[place] for identity in identities if identity[place]]
-        if lines:
+        # One kind at a time: a batch is large, and its hashes would be there twice.
+        hashes = (member.identity.split(SEPARATOR)[place] for member in members)
+        if lines := "\n".join(filter(None, hashes)).encode():
             yield kind, lines
 
 

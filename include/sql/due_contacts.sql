@@ -2,4 +2,9 @@
 create view contacts as
 select all_contacts.*
 from all_contacts
-where all_contacts.customer_id in (select due.customer_id from due)
+where
+    all_contacts.customer_id in (
+        -- everybody has an id; see `wanted_changed` for what the condition is good for
+        select due.customer_id from due
+        where due.customer_id <> ''
+    )

@@ -17,7 +17,11 @@ select
     wanted.payload,
     wanted.member_key is not null as is_wanted
 from due
-left join wanted on due.member_key = wanted.member_key;
+left join (
+    select member_key, payload
+    from wanted
+    where member_key in (select due.member_key from due where due.customer_id <> '')
+) as wanted on due.member_key = wanted.member_key;
 create or replace temp table due_told as
 select
     due_wanted.*,

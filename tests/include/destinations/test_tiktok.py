@@ -100,7 +100,7 @@ class TestTikTok(DestinationContract):
     def test_what_is_not_hashed_is_refused(self, sandbox: Sandbox):
         opened = self.open(sandbox)
         with pytest.raises(BatchRefused, match="40062"):
-            opened._upload("EMAIL_SHA256", ["person@shop.test"])
+            opened._upload("EMAIL_SHA256", b"person@shop.test")
 
 
 # Address and number by the rule that TikTok shares with Google, on Google's published vectors.

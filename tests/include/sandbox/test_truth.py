@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 
 from include.sandbox.google import tables
+from include.sandbox.tiktok import tables as tiktok
 from tests.sandbox_server import start_sandbox
 
 AUTH = ("any", "key-us1")
@@ -38,6 +39,22 @@ def test_google_keeps_whom_a_file_of_an_earlier_release_holds(tmp_path):
         with start_sandbox(tmp_path) as sandbox:
             held = sandbox.truth()["google"]["lists"]["7"]["members"]
             assert held == [[["emailAddress", "0a"]]]
+
+
+def test_tiktok_keeps_whom_a_file_of_an_earlier_release_holds(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "sandbox.sqlite")) as earlier, earlier:
+        earlier.executescript(tiktok.SCHEMA)
+        earlier.execute(
+            "CREATE TABLE tiktok_members (audience_id INTEGER, calculate_type TEXT, hash TEXT)"
+        )
+        earlier.execute("INSERT INTO tiktok_members VALUES (7, 'EMAIL_SHA256', '0a')")
+        earlier.execute(
+            "INSERT INTO tiktok_audiences VALUES (7, '1', 'vips', 'EMAIL_SHA256', 1, 1, 0, 0)"
+        )
+    for _ in range(2):
+        with start_sandbox(tmp_path) as sandbox:
+            held = sandbox.truth()["tiktok"]["audiences"]["7"]["members"]
+            assert held == {"EMAIL_SHA256": ["0a"]}
 
 
 def test_the_summary_counts_what_the_truth_lists(sandbox):
