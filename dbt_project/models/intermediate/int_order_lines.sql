@@ -32,9 +32,7 @@ cancelled_lines as (
 
     select * from {{ ref('stg_shop__document_lines') }}
 
-    where
-        is_cancelled
-        {{ where_changed('and') }}
+    where is_cancelled {{ where_changed('and') }}
 
 ),
 
