@@ -26,7 +26,7 @@ from include.store import Store
 
 MEMBERS = 10_000_000
 DESTINATION = "mailchimp"
-# Beyond it the plan is not made: keys and fingerprints of all are compared in memory.
+# Keys and fingerprints of all are compared within it; with less, DuckDB spills.
 MEMORY_LIMIT = "1200MB"
 PLAN_SECONDS = 3
 # Times those that the change cannot do without.
