@@ -49,9 +49,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     every_order = duckdb.read_parquet(str(package_file(ORDERS)))
     every_order.filter(f"household_id::int <= {CUSTOMERS}").write_parquet(str(orders))
     examples = home / "examples"
-    invent_contacts(
-        str(orders), "household_id", examples / "complete_journey_contacts.parquet"
-    )
+    invent_contacts(str(orders), "household_id", examples / "complete_journey_contacts.parquet")
     invent_answers(
         str(orders),
         "household_id",
