@@ -22,7 +22,8 @@ from tests.faults.invariants import FaultCase
 from tests.include.activation.shop import audience
 
 PROCESSES = get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.faults.processes"])
+# What the processes run, so that none of them has to import it.
+PROCESSES.set_forkserver_preload(["tests.faults.processes", "tests.faults.test_erasure"])
 PATIENCE = Patience(attempts=4, first_wait=0.01, longest_wait=2, deadline=300)
 
 

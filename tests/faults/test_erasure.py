@@ -372,6 +372,8 @@ def erase_until(settings: Settings, connections: dict[str, Credentials], instant
     erase(settings, connections.__getitem__)
 
 
+# Dozens of erasures, one after the other: on a busy machine they outlast the usual limit.
+@pytest.mark.timeout(1800)
 def test_case_42_an_erasure_that_is_killed_at_any_instant_is_finished_by_the_next_one(
     trade: Trade, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
