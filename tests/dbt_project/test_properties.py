@@ -27,6 +27,7 @@ def models(tmp_path_factory) -> Models:
         "int_population",
         "int_customer_scores",
         "fct_kpis_by_dimension",
+            "int_customer_months",
     )
 
 
@@ -179,6 +180,7 @@ def test_monthly_retention_is_that_of_sets_of_customers(models, bought):
     warehouse.connection.execute(NOTHING_BUT_ORDERS)
     warehouse.make("orders", orders)
     warehouse.build("int_customer_history")
+    warehouse.build("int_customer_months")
     kpis = warehouse.build("fct_kpis_by_dimension")
     months = sorted((row for row in kpis if row["dimension"] == "shop"), key=itemgetter("month"))
 
