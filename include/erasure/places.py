@@ -7,7 +7,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ import duckdb
 import zstandard
 
 from include import publishing
-from include.activation.ledger import ROOT, Ledger, ledgers
+from include.activation.lease import hold_lease
+from include.activation.ledger import ROOT, Ledger, lease_folder, ledgers
 from include.copies import Copy, recorded
 from include.erasure.pages import cleansed, kept_rows, remove
 from include.erasure.person import People
@@ -129,31 +130,18 @@ class Places:
             return sum(counts)
 
     def activation(self) -> tuple[int, list[str]]:
-        """State, plans, receipts and statuses; also the plans under way that name the people."""
+        """State, plans, receipts and statuses; also the syncs that are not finished.
+
+        These are the plans under way that name the people, and what a run works on just now: its
+        files are left to it, since it would write over ours, or we over its.
+        """
         count = 0
         waiting = []
         with self._scratch() as warehouse:
-            for ledger in ledgers(self.store):
-                ledger.discard_unstarted()
-                unfinished = ledger.unfinished()
-                is_known = ledger.is_state_known()
-                for plan_id in ledger.plan_ids():
-                    path = ledger.path(plan_id, "plan.parquet")
-                    if plan_id == unfinished:
-                        if self._rewritten(warehouse, path, is_dry=True):
-                            waiting.append(f"{ledger.audience} to {ledger.destination}")
-                        continue
-                    count += self._rewritten(warehouse, path)
-                    count += self._receipts(ledger, plan_id)
-                for name in self.store.list(ledger.folder):
-                    if name.endswith(".parquet"):
-                        count += self._rewritten(warehouse, f"{ledger.folder}/{name}")
-                if is_known:
-                    ledger.acknowledge_state()
             for destination in self.store.list(ROOT):
-                for name in self.store.list(f"{ROOT}/{destination}"):
-                    if name.startswith("statuses-"):
-                        count += self._rewritten(warehouse, f"{ROOT}/{destination}/{name}")
+                rows, unfinished = self._at_destination(warehouse, destination)
+                count += rows
+                waiting += [f"{audience} to {destination}" for audience in unfinished]
         return count, waiting
 
     def workspaces(self) -> None:
@@ -188,6 +176,60 @@ class Places:
                         )
                         found |= {row[0] for row in about.select("identity").fetchall()}
         return found - {None}
+
+    def _at_destination(self, warehouse: Warehouse, destination: str) -> tuple[int, list[str]]:
+        count = 0
+        waiting = []
+        is_ours = True
+        with ExitStack() as held:
+            for ledger in ledgers(self.store):
+                if ledger.destination != destination:
+                    continue
+                folder = lease_folder(destination, ledger.audience)
+                try:
+                    lease = held.enter_context(hold_lease(self.store, folder, 0))
+                except Retry:
+                    waiting.append(ledger.audience)
+                    is_ours = False
+                    continue
+                leased = Ledger(self.store, destination, ledger.audience, lease)
+                rows, is_under_way = self._ledger(warehouse, leased)
+                count += rows
+                if is_under_way:
+                    waiting.append(ledger.audience)
+            # All audiences of the destination read and write the same ones.
+            if is_ours:
+                count += self._statuses(warehouse, destination)
+        return count, waiting
+
+    def _ledger(self, warehouse: Warehouse, ledger: Ledger) -> tuple[int, bool]:
+        """One audience at one destination; whether its plan under way names the people."""
+        count = 0
+        is_under_way = False
+        ledger.discard_unstarted()
+        unfinished = ledger.unfinished()
+        is_known = ledger.is_state_known()
+        for plan_id in ledger.plan_ids():
+            path = ledger.path(plan_id, "plan.parquet")
+            if plan_id == unfinished:
+                is_under_way = self._rewritten(warehouse, path, is_dry=True) > 0
+                continue
+            count += self._rewritten(warehouse, path)
+            count += self._receipts(ledger, plan_id)
+        for name in self.store.list(ledger.folder):
+            if name.endswith(".parquet"):
+                count += self._rewritten(warehouse, f"{ledger.folder}/{name}")
+        if is_known:
+            ledger.acknowledge_state()
+        return count, is_under_way
+
+    def _statuses(self, warehouse: Warehouse, destination: str) -> int:
+        folder = f"{ROOT}/{destination}"
+        return sum(
+            self._rewritten(warehouse, f"{folder}/{name}")
+            for name in self.store.list(folder)
+            if name.startswith("statuses-")
+        )
 
     def _cleanse(self, source: Source, copy: Copy, path: str) -> int:
         with self.store.workspace() as folder, self._scratch() as warehouse:

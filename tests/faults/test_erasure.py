@@ -19,6 +19,8 @@ import duckdb
 import pytest
 
 from include.activation import turns
+from include.activation.lease import hold_lease
+from include.activation.ledger import lease_folder, ledgers
 from include.commerce.journeys import trigger_journeys
 from include.commerce.push import Waiting, push_purchases
 from include.connections import Credentials
@@ -362,6 +364,22 @@ def test_case_42_who_is_erased_while_a_sync_is_between_batches_is_not_sent(
 
     assert certificate.finished_at
     assert len(shop.there(destination)) == len(OTHERS) + len(newcomers)
+
+
+def test_case_42_what_a_run_works_on_is_left_to_it_and_the_erasure_is_called_again(trade: Trade):
+    request = Request("by hand", (("email", KEY),))
+    [ledger] = [one for one in ledgers(trade.shop.store) if one.destination == "mailchimp"]
+    state = Path(trade.shop.store.locate(ledger.state))
+    before = state.read_bytes()
+    with hold_lease(trade.shop.store, lease_folder("mailchimp", ledger.audience), 0):
+        with pytest.raises(Retry, match=f"sync of {ledger.audience} to mailchimp is not finished"):
+            trade.erase([request])
+        assert state.read_bytes() == before
+
+    [certificate] = trade.erase([request])
+
+    assert certificate.finished_at
+    assert duckdb.read_parquet(str(state)).filter("customer_id = 'shop:1'").fetchall() == []
 
 
 def erase_until(settings: Settings, connections: dict[str, Credentials], instant: int) -> None:
