@@ -6,6 +6,7 @@ import csv
 from datetime import date, timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from include.dbt import run_metricflow
@@ -87,10 +88,10 @@ def test_metricflow_tells_the_figures_of_the_table(shop, tmp_path, dimension):
     rows = queried(shop, file, "--saved-query", f"kpis_of_{dimension}")
     told = {(row["metric_time__month"][:10], row["kpi__dimension_value"]): row for row in rows}
     columns = ", ".join(FIGURES.values())
-    table = shop.read(
-        f"select month, dimension_value, {columns} from marts.kpis_by_dimension"  # noqa: S608
-        f" where dimension = '{dimension}'"
-    )
+    with duckdb.connect(str(shop.settings.warehouse_path), read_only=True) as warehouse:
+        warehouse.execute("use marts")
+        kpis = warehouse.table("kpis_by_dimension").filter(f"dimension = '{dimension}'")
+        table = kpis.project(f"month, dimension_value, {columns}").fetchall()
     assert len(table) == len(told)
     for month, value, *figures in table:
         for name, figure in zip(FIGURES, figures, strict=True):
