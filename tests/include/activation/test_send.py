@@ -105,7 +105,7 @@ def test_nobody_calls_while_the_destination_asks_for_a_pause(shop: Shop):
     shop.publish(people(range(80)))
     calls = {"method": "POST", "path": "lists/regulars$"}
     busy = {"action": "status", "status": 429, "body": "", "headers": {"Retry-After": "2"}}
-    shop.sandbox.fault(**calls, nth=3, **busy)
+    shop.sandbox.fault(**calls, nth=Mailchimp.connections, **busy)
     shop.sandbox.fault(**calls, action="hold", times=None)
     with ThreadPoolExecutor(1) as pool:
         patient = replace(QUICK, longest_wait=100)
