@@ -24,8 +24,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from include.activation.lease import Lease
 from include.errors import Stop
+from include.lease import Lease
 from include.store import Store
 
 ROOT = "activation"

@@ -23,7 +23,6 @@ import pyarrow.parquet as pq
 from include import publishing
 from include.activation.audiences import Audience
 from include.activation.calls import Caller, Patience, open_caller
-from include.activation.lease import hold_lease
 from include.activation.ledger import Ledger, lease_folder
 from include.activation.plan import load_plan
 from include.activation.state import fold_plan
@@ -34,6 +33,7 @@ from include.connections import Credentials
 from include.destinations import Destination, open_destination
 from include.destinations.base import RemoteAudience, Size
 from include.errors import BadInput, Stop
+from include.lease import hold_lease
 from include.publishing import Snapshot
 from include.settings import Settings
 from include.store import Store

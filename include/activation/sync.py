@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from include import publishing
 from include.activation.audiences import Audience, Target, load_audiences
 from include.activation.calls import Caller, Patience, open_caller
-from include.activation.lease import hold_lease, lease_holder
 from include.activation.ledger import Ledger, lease_folder, ledgers
 from include.activation.plan import HASH_LENGTH, Plan, load_plan, make_plan
 from include.activation.receipts import acknowledged, read_receipts
@@ -22,6 +21,7 @@ from include.activation.workbench import open_workbench
 from include.connections import Credentials
 from include.destinations import Destination, open_destination
 from include.errors import BadInput, GuardBreached
+from include.lease import hold_lease, lease_holder
 from include.settings import Settings
 from include.store import Store
 

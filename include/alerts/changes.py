@@ -2,6 +2,7 @@
 
 alerts/<subject>.json is there while a subject (a DAG's part: an audience at a destination, a
 source) is in trouble: in which way, at which of its steps, since when, and whether it was told.
+Tasks of one subject may end at the same instant: who tells or writes holds the subject's lease.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 from urllib.parse import quote
 
 from include.alerts.channels import Channel, Message
 from include.errors import RegularsError
+from include.lease import LEASE_SECONDS, hold_lease
 from include.store import Store
 
 FOLDER = "alerts"
@@ -72,6 +74,23 @@ class Alerts:
 
     def trouble(self, trouble: Trouble) -> None:
         """A step has failed, or waits for a person: told if that is new of its subject."""
+        self._alone(trouble.subject, lambda: self._note(trouble))
+
+    def recovery(self, subject: Sequence[str], step: str | None = None) -> None:
+        """A step has succeeded, or the whole subject is well: told once no step is in trouble."""
+        if self._known(subject):
+            self._alone(subject, lambda: self._settle(subject, step))
+
+    def _alone(self, subject: Sequence[str], work: Callable[[], None]) -> None:
+        """Do it while no other task tells or writes of the subject."""
+        folder = _path(subject).removesuffix(".json") + ".lease"
+        try:
+            with hold_lease(self._store, folder, LEASE_SECONDS):
+                work()
+        except RegularsError as error:
+            log.error("nothing was noted of %s: %s", _name(subject), error)
+
+    def _note(self, trouble: Trouble) -> None:
         known = self._known(trouble.subject)
         is_news = known is None or not known.is_told or known.kind != trouble.kind
         is_told = self._tell(trouble.message()) if is_news else True
@@ -79,24 +98,24 @@ class Alerts:
         since = known.since if known else datetime.now(UTC).isoformat()
         now_known = Known(trouble.kind, tuple(sorted(steps)), since, is_told)
         if now_known != known:
-            content = json.dumps(asdict(now_known), indent=1).encode()
-            self._store.write(_path(trouble.subject), content)
+            self._keep(trouble.subject, now_known)
 
-    def recovery(self, subject: Sequence[str], step: str | None = None) -> None:
-        """A step has succeeded, or the whole subject is well: told once no step is in trouble."""
+    def _settle(self, subject: Sequence[str], step: str | None) -> None:
         known = self._known(subject)
         if known is None:
             return
         steps = tuple(one for one in known.steps if step is not None and one != step)
         if steps:
-            left = Known(known.kind, steps, known.since, known.is_told)
-            if left != known:
-                self._store.write(_path(subject), json.dumps(asdict(left), indent=1).encode())
+            if steps != known.steps:
+                self._keep(subject, replace(known, steps=steps))
             return
         text = f"It was in trouble since {known.since[:16]}Z."
         message = Message(f"{_name(subject)} works again", text, "recovered", tuple(subject))
         if not known.is_told or self._tell(message):
             self._store.remove(_path(subject))
+
+    def _keep(self, subject: Sequence[str], known: Known) -> None:
+        self._store.write(_path(subject), json.dumps(asdict(known), indent=1).encode())
 
     def _tell(self, message: Message) -> bool:
         log.warning("alert: %s", message.title)

@@ -25,7 +25,6 @@ from mailchimp_marketing.api.customer_journeys_api import CustomerJourneysApi
 
 from include import publishing
 from include.activation.calls import open_turns
-from include.activation.lease import Lease, hold_lease
 from include.activation.ledger import Ledger
 from include.activation.statuses import statuses_path
 from include.activation.turns import NotCalled
@@ -34,6 +33,7 @@ from include.connections import Credentials, read_connection
 from include.destinations.base import BatchRefused
 from include.destinations.mailchimp import Mailchimp, Missing, call, open_client
 from include.errors import BadInput, Retry, Stop
+from include.lease import Lease, hold_lease
 from include.settings import Settings
 from include.store import Store
 

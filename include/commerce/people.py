@@ -19,7 +19,6 @@ from typing import Any
 import pyarrow as pa
 
 from include.activation.calls import open_turns
-from include.activation.lease import Lease, hold_lease
 from include.activation.workbench import Workbench, open_workbench
 from include.commerce.mailchimp import Change, MailchimpStore
 from include.commerce.push import Push, Waiting
@@ -27,6 +26,7 @@ from include.connections import Credentials
 from include.destinations.mailchimp import Mailchimp
 from include.erasure.person import People
 from include.errors import Retry, Stop
+from include.lease import Lease, hold_lease
 from include.settings import Settings
 from include.store import Store
 

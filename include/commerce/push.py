@@ -25,13 +25,13 @@ import pyarrow as pa
 
 from include import publishing
 from include.activation.calls import open_turns
-from include.activation.lease import Lease, hold_lease
 from include.activation.statuses import statuses_path
 from include.activation.workbench import Workbench, open_workbench
 from include.commerce.mailchimp import Answered, Change, MailchimpStore
 from include.connections import Credentials, read_connection
 from include.destinations.mailchimp import Mailchimp, Missing
 from include.errors import BadInput, Retry, Stop
+from include.lease import Lease, hold_lease
 from include.settings import Settings
 from include.store import Store
 

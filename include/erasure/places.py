@@ -17,7 +17,6 @@ import duckdb
 import zstandard
 
 from include import publishing
-from include.activation.lease import hold_lease
 from include.activation.ledger import ROOT, Ledger, lease_folder, ledgers
 from include.copies import Copy, recorded
 from include.erasure.pages import cleansed, kept_rows, remove
@@ -26,6 +25,7 @@ from include.erasure.rows import figures, purge_file
 from include.erasure.tombstones import show_identifiers
 from include.erasure.warehouse import copy_database, purge_tables
 from include.errors import BadInput, Retry
+from include.lease import hold_lease
 from include.quarantine import Quarantine
 from include.raw_tables import Incoming
 from include.settings import Settings

@@ -19,7 +19,6 @@ import duckdb
 import pytest
 
 from include.activation import turns
-from include.activation.lease import hold_lease
 from include.activation.ledger import lease_folder, ledgers
 from include.commerce.journeys import trigger_journeys
 from include.commerce.push import Waiting, push_purchases
@@ -31,6 +30,7 @@ from include.erasure.export import export_person
 from include.erasure.person import Request
 from include.errors import BadInput, Retry
 from include.landing import ingest, rebuild
+from include.lease import hold_lease
 from include.publishing import ANALYTICS, current
 from include.settings import Settings
 from include.store import Store

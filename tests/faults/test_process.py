@@ -14,11 +14,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from include.activation import lease, turns
+from include import lease
 from include.activation import sync as activation
-from include.activation.lease import LeaseLost
+from include.activation import turns
 from include.destinations import DESTINATIONS
 from include.errors import Retry, Stop
+from include.lease import LeaseLost
 from include.warehouse import visit
 from regulars_airflow import runs
 from tests.faults.invariants import AUDIENCE, CANARY, FaultCase

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from include.activation.lease import hold_lease
 from include.activation.ledger import Ledger, lease_folder
 from include.errors import Retry, Stop
 from include.landing import ingest
+from include.lease import hold_lease
 from include.settings import load_settings
 from regulars_airflow import caring, syncing
 from tests.include.activation.shop import people

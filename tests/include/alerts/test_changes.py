@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -92,8 +95,8 @@ def test_each_subject_is_told_for_itself_whatever_it_is_called(alerts, wall, tmp
     alerts.trouble(failing(subject=("ingest_orders", "shop")))
     alerts.trouble(failing(subject=strange))
     assert len(wall.titles) == 2
-    kept = {path for path in tmp_path.rglob("*") if path.is_file()}
-    assert {path.parent for path in kept} == {tmp_path / "alerts/ingest_orders"}
+    assert len(list((tmp_path / "alerts/ingest_orders").glob("*.json"))) == 2
+    assert [path.name for path in (tmp_path / "alerts").iterdir()] == ["ingest_orders"]
     alerts.recovery(strange)
     assert len(wall.titles) == 3
     alerts.trouble(failing(subject=("..", "..", "x")))
@@ -125,6 +128,31 @@ def test_nobody_hears_of_a_recovery_who_never_heard_of_the_failure(alerts, wall)
     wall.is_broken = False
     alerts.recovery(SUBJECT)
     assert wall.titles == []
+
+
+def test_steps_that_fail_at_the_same_instant_are_told_once_and_both_remembered(tmp_path):
+    class Slow(Wall):
+        """Takes its time: whoever comes meanwhile still sees a subject that is well."""
+
+        def tell(self, message: Message) -> None:
+            time.sleep(0.2)
+            super().tell(message)
+
+    wall, begin, steps = Slow(), Barrier(2), ("meta.plan", "meta.send")
+    alerts = Alerts(Store(str(tmp_path)), lambda: wall)
+
+    def fail(step: str) -> None:
+        begin.wait()
+        alerts.trouble(failing(step))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(fail, steps))
+
+    assert [message.kind for message in wall.messages] == ["failing"]
+    alerts.recovery(SUBJECT, steps[0])
+    assert len(wall.messages) == 1
+    alerts.recovery(SUBJECT, steps[1])
+    assert [message.kind for message in wall.messages] == ["failing", "recovered"]
 
 
 def test_without_a_channel_changes_are_in_the_log(tmp_path, caplog):

@@ -10,12 +10,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from include.activation.lease import hold_lease
 from include.activation.ledger import ROOT
 from include.activation.turns import NotCalled
 from include.commerce.journeys import Step, Triggered, read_steps, trigger_journeys
 from include.connections import Credentials
 from include.errors import BadInput, Reauthorise, Retry
+from include.lease import hold_lease
 from tests.include.commerce.test_push import Shop, contact, email
 from tests.sandbox_server import Sandbox
 

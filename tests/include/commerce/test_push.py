@@ -14,7 +14,6 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from include.activation.lease import hold_lease
 from include.activation.ledger import ROOT
 from include.activation.turns import NotCalled, Turns
 from include.commerce import push as commerce
@@ -22,6 +21,7 @@ from include.commerce.push import Told, Waiting, push_purchases
 from include.connections import Credentials
 from include.destinations.mailchimp import Mailchimp
 from include.errors import BadInput, Reauthorise, Retry, Stop
+from include.lease import hold_lease
 from include.publishing import CURRENT, IDENTIFIER, Published, Snapshot
 from include.settings import Settings
 from include.store import Store

@@ -13,9 +13,9 @@ import pytest
 import s3fs
 from moto.server import ThreadedMotoServer
 
-from include.activation import lease
-from include.activation.lease import Lease, LeaseLost, hold_lease, lease_holder
+from include import lease
 from include.errors import Retry, Stop
+from include.lease import Lease, LeaseLost, hold_lease, lease_holder
 from include.store import Store
 from tests.waiting import until
 

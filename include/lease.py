@@ -1,4 +1,4 @@
-"""A lease: one run at a time may work on an audience at a destination.
+"""A lease: one process at a time may work on what a folder of the store stands for.
 
     activation/<destination>/<audience>/lease/<epoch>.json
 
@@ -71,7 +71,7 @@ class Holder:
 
 
 class Lease:
-    """The lease of one audience at one destination, held by this process."""
+    """The lease of one folder (an audience at a destination, say), held by this process."""
 
     def __init__(self, store: Store, folder: str, holder: Holder) -> None:
         self._store = store
