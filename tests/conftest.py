@@ -26,10 +26,16 @@ os.environ |= {
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
+UMASK = os.umask(0o022)
+os.umask(UMASK)
+
+
 @pytest.fixture(autouse=True)
 def _umask_as_before() -> Iterator[None]:
-    """A process of ours keeps its files private from its start on; here it lives on as another."""
-    before = os.umask(0o022)
-    os.umask(before)
+    """A process of ours keeps its files private from its start on; here it lives on as another.
+
+    As it was when the tests began: what lives longer than a test may have been set up before this.
+    """
+    os.umask(UMASK)
     yield
-    os.umask(before)
+    os.umask(UMASK)

@@ -97,9 +97,13 @@ def start_mariadb() -> Iterator[Server]:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    with TemporaryDirectory(prefix="regulars-") as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
+    umask = os.umask(0o022)
+    try:
+        with TemporaryDirectory(prefix="regulars-") as name:
+            Path(name).chmod(0o755)
+            yield Path(name)
+    finally:
+        os.umask(umask)
 
 
 def _data(folder: Path) -> Path:
