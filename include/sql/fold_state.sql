@@ -45,7 +45,11 @@ where
     not exists (
         select 1 from plan
         where plan.member_key = held.member_key
-            and (plan.identity = held.identity or held.status = 'rejected')
+            and (
+                plan.identity = held.identity
+                -- another address has taken the place of the one that was refused
+                or (held.status = 'rejected' and plan.operation <> 'remove')
+            )
     )
 
 union all

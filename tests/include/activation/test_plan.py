@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from include.activation.ledger import Ledger
@@ -97,7 +97,17 @@ some_people = st.dictionaries(
 some_refusals = st.dictionaries(customers, st.sampled_from(["fix_data", "never", "suppressed"]))
 
 
+ALL_REFUSED = dict.fromkeys(range(6), "fix_data")
+
+
 @settings(max_examples=25, deadline=None)
+@example(  # the old address is refused to go, the new one to come: both are remembered
+    [
+        ({0: ("a@shop.test", False), 2: ("a@shop.test", False)}, {}),
+        ({0: (None, False), 2: ("b@shop.test", False)}, ALL_REFUSED),
+        ({2: ("b@shop.test", False)}, {}),
+    ]
+)
 @given(st.lists(st.tuples(some_people, some_refusals), min_size=1, max_size=4))
 def test_after_a_plan_is_folded_there_is_nothing_left_to_plan(steps):
     with tempfile.TemporaryDirectory() as home:
