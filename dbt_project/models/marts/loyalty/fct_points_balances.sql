@@ -1,6 +1,6 @@
 with
 
-entries as (
+entries as not materialized (
 
     select * from {{ ref('fct_points_ledger') }}
 

@@ -36,7 +36,7 @@ guest_orders as (
 
 ),
 
-months_of_customers as (
+months_of_customers as not materialized (
 
     select * from {{ ref('int_customer_months') }}
 
