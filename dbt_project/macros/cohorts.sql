@@ -24,6 +24,27 @@
     generate_series(0, {{ maximum }}) as numbers(number)
 {%- endmacro %}
 
+{#- The orders of a table expression, with all that the sums of a month take, as a query. Whoever asks
+    chooses the orders first: of a join with the documents all orders would come. -#}
+{% macro orders_with_months(orders) -%}
+    select
+        orders.customer_id,
+        {{ month_of('orders.ordered_date') }} as month,
+        orders.is_counted,
+        orders.is_first_order,
+        orders.net_amount,
+        orders.margin_amount,
+        orders.discount_amount,
+        orders.country,
+        nullif(trim(documents.acquisition_source), '') as acquisition_source,
+        len(documents.discount_codes) > 0 as has_code
+
+    from {{ orders }} as orders
+
+    left join {{ ref('stg_shop__orders') }} as documents
+        on orders.order_id = documents.order_id
+{%- endmacro %}
+
 {#- The sums of a month's orders that the monthly figures are made of. -#}
 {% macro monthly_sums() -%}
     count(case when is_counted then 1 end) as order_count,

@@ -17,11 +17,13 @@
         on
             case when {{ rows }}.customer_id is null then {{ identifier_key('email', rows ~ '.email_key') }} end
             = by_email.identifier_key
+            and by_email.identifier_kind = 'email'
 
     left join identities as by_phone
         on
             case when {{ rows }}.customer_id is null then {{ identifier_key('phone', rows ~ '.phone_key') }} end
             = by_phone.identifier_key
+            and by_phone.identifier_kind = 'phone'
 {%- endmacro %}
 
 {#- Ids under which today's customers were known before they turned out to be somebody else too. -#}

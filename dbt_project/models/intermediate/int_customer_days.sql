@@ -1,7 +1,6 @@
 -- The days on which everybody ordered, with what lay before and after them: what lifecycles and the
 -- purchase models start from. Nothing of it depends on other customers or on the as-of day, so only
 -- customers whose orders changed are computed anew.
--- depends_on: {{ ref('fct_order_lines') }}
 with
 
 orders as (

@@ -5,16 +5,32 @@
 
 with
 
--- Numbered before anything is joined, because a window holds all that passes through it.
-flat_lines as (
+-- Numbered by what the number takes and nothing else, because a window holds all that passes
+-- through it.
+line_numbers as (
 
     select
-        *,
+        load_number,
         row_number() over (
             partition by order_id order by excluded_by is not null asc, line_id asc
         ) as line_number
 
     from {{ ref('stg_shop__order_lines') }}
+
+    {{ where_changed() }}
+
+),
+
+flat_lines as (
+
+    select
+        lines.*,
+        line_numbers.line_number
+
+    from {{ ref('stg_shop__order_lines') }} as lines
+
+    inner join line_numbers
+        on lines.load_number = line_numbers.load_number
 
     {{ where_changed() }}
 

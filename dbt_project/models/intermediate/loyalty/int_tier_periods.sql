@@ -7,7 +7,7 @@
 -- month is kept as spells of equal months.
 with
 
-months_of_customers as (
+months_of_customers as not materialized (
 
     select
         customer_id,

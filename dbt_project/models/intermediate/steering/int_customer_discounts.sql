@@ -1,5 +1,16 @@
--- depends_on: {{ ref('fct_order_lines') }}
 with
+
+-- Chosen before they are joined: else all orders are.
+orders as (
+
+    select * from {{ ref('fct_orders') }}
+
+    where
+        is_counted
+        and customer_id is not null
+        and {{ is_customer_changed() }}
+
+),
 
 orders_with_codes as (
 
@@ -15,15 +26,10 @@ final as (
         count(case when orders.discount_amount > 0 then 1 end) as discounted_order_count,
         count(orders_with_codes.order_id) as code_order_count
 
-    from {{ ref('fct_orders') }} as orders
+    from orders
 
     left join orders_with_codes
         on orders.order_id = orders_with_codes.order_id
-
-    where
-        orders.is_counted
-        and orders.customer_id is not null
-        and {{ is_customer_changed('orders.customer_id') }}
 
     group by orders.customer_id
 

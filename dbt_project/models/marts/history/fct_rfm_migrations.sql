@@ -3,7 +3,7 @@
 -- depends_on: {{ ref('int_month_ends') }}
 with
 
-history as (
+history as not materialized (
 
     select * from {{ ref('fct_rfm_history') }}
 

@@ -1,6 +1,6 @@
 with
 
-entries as (
+entries as not materialized (
 
     select * from {{ ref('fct_points_ledger') }}
 
@@ -29,22 +29,26 @@ balances as (
 
 ),
 
--- What was earned and not reversed, by the day on which it expires, in the order of being used.
+-- What was earned and not reversed and has not expired, by the day on which it will. It is used in
+-- this order, so that what is left is of the lots that expire last.
 lots as (
 
     select
         customer_id,
         expires_on,
-        sum(sum(points)) over (
-            partition by customer_id
-            order by expires_on
-            rows between unbounded preceding and current row
-        ) as earned_to,
-        sum(points) as points
+        sum(points) as points,
+        coalesce(
+            sum(sum(points)) over (
+                partition by customer_id
+                order by expires_on desc
+                rows between unbounded preceding and 1 preceding
+            ),
+            0
+        ) as later_points
 
     from entries
 
-    where expires_on is not null
+    where expires_on > {{ as_of() }}
 
     group by customer_id, expires_on
 
@@ -55,16 +59,14 @@ remaining as (
     select
         lots.customer_id,
         lots.expires_on,
-        least(
-            lots.points, lots.earned_to - balances.redeemed_points - balances.expired_points
-        ) as points
+        least(lots.points, balances.balance - lots.later_points) as points
 
     from lots
 
     inner join balances
         on lots.customer_id = balances.customer_id
 
-    where lots.earned_to > balances.redeemed_points + balances.expired_points
+    where balances.balance > lots.later_points
 
 ),
 

@@ -14,7 +14,7 @@ codes as (
 
 ),
 
-orders as (
+orders as not materialized (
 
     select * from {{ ref('fct_orders') }}
 

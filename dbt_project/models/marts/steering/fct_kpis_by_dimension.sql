@@ -21,40 +21,22 @@
 
 with
 
-documents as (
+-- What has no customer is nobody's: the sums of guests are made anew every day.
+orders_of_guests as (
 
-    select
-        order_id,
-        nullif(trim(acquisition_source), '') as acquisition_source,
-        len(discount_codes) > 0 as has_code
+    select * from {{ ref('fct_orders') }}
 
-    from {{ ref('stg_shop__orders') }}
+    where customer_id is null
 
 ),
 
--- What has no customer is nobody's: the sums of guests are made anew every day.
 guest_orders as (
 
-    select
-        {{ month_of('orders.ordered_date') }} as month,
-        orders.is_counted,
-        orders.net_amount,
-        orders.margin_amount,
-        orders.discount_amount,
-        orders.country,
-        documents.acquisition_source,
-        documents.has_code
-
-    from {{ ref('fct_orders') }} as orders
-
-    left join documents
-        on orders.order_id = documents.order_id
-
-    where orders.customer_id is null
+    {{ orders_with_months('orders_of_guests') }}
 
 ),
 
-months_of_customers as (
+months_of_customers as not materialized (
 
     select * from {{ ref('int_customer_months') }}
 

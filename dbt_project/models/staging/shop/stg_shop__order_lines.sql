@@ -48,6 +48,7 @@ classified as (
 final as (
 
     select
+        load_number,
         order_id,
         line_id,
         source,
