@@ -18,6 +18,7 @@ TABLES = (
     "marts.order_lines",
     "intermediate.int_refund_allocations",
     "marts.orders",
+    "intermediate.int_customer_categories",
     "intermediate.int_customer_days",
     "intermediate.int_customer_discounts",
     "intermediate.int_customer_months",
@@ -81,6 +82,8 @@ class History:
         self.number += 1
         lines = [
             line(n, sku=self.draw.choice(SKUS), quantity=2, gross_amount=20)
+            # Without a record of its own a product is of the last category that anybody's lines say.
+            | {"category": self.draw.choice([None, "Home", "Gifts"])}
             for n in range(1, self.draw.randrange(2, 5))
         ]
         cancelled = self.draw.random() < 0.15 and f"{self.moment()} 10:00:00"
