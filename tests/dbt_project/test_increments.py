@@ -82,7 +82,7 @@ class History:
         self.number += 1
         lines = [
             line(n, sku=self.draw.choice(SKUS), quantity=2, gross_amount=20)
-            # Without a record of its own a product is of the last category that anybody's lines say.
+            # Without a record a product is of the last category that anybody's lines say.
             | {"category": self.draw.choice([None, "Home", "Gifts"])}
             for n in range(1, self.draw.randrange(2, 5))
         ]
