@@ -18,6 +18,7 @@ TABLES = (
     "marts.order_lines",
     "intermediate.int_refund_allocations",
     "marts.orders",
+    "intermediate.int_customer_categories",
     "intermediate.int_customer_days",
     "intermediate.int_customer_discounts",
     "intermediate.int_customer_months",
@@ -81,6 +82,8 @@ class History:
         self.number += 1
         lines = [
             line(n, sku=self.draw.choice(SKUS), quantity=2, gross_amount=20)
+            # Without a record a product is of the last category that anybody's lines say.
+            | {"category": self.draw.choice([None, "Home", "Gifts"])}
             for n in range(1, self.draw.randrange(2, 5))
         ]
         cancelled = self.draw.random() < 0.15 and f"{self.moment()} 10:00:00"
@@ -258,3 +261,17 @@ def test_what_a_failed_build_left_half_done_is_caught_up_and_an_earlier_day_is_b
     shop.build(*CHAIN, as_of=earlier)
     assert state(shop) == in_full(shop, tmp_path / "full", earlier)
     assert shop.read(STARTS) == [(2,)]
+
+
+def test_what_somebody_else_s_line_moves_to_another_category_is_moved_for_all_its_buyers(tmp_path):
+    shop = Shop(tmp_path / "shop")
+    chain = ["--select", "+int_customer_categories", "--exclude-resource-type", "test"]
+    for buyer, category in (("ann", "Gifts"), ("ben", "Home")):
+        document = {"order_id": f"shop:{buyer}", "customer_id": f"shop:{buyer}"}
+        document |= {"ordered_date": str(FIRST_DAY), "lines": [line(sku="rug", category=category)]}
+        shop.place([document])
+        shop.build(*chain, as_of=FIRST_DAY)
+    assert shop.read(
+        "select customer_id, category from intermediate.int_customer_categories order by all"
+    ) == [("shop:ann", "Home"), ("shop:ben", "Home")]
+    assert shop.read(STARTS) == [(1,)]

@@ -10,26 +10,6 @@ products as (
 
 ),
 
-purchases as (
-
-    select
-        purchases.customer_id,
-        products.product_number,
-        purchases.last_purchase_date
-
-    from {{ ref('int_customer_products') }} as purchases
-
-    inner join products
-        on purchases.product_key = products.product_key
-
-),
-
-affinity as (
-
-    select * from {{ ref('fct_category_affinity') }}
-
-),
-
 customers as (
 
     select
@@ -81,24 +61,6 @@ pairs as (
 
 ),
 
-last_purchases as (
-
-    select
-        purchases.customer_id,
-        purchases.product_number,
-        customers.order_count
-
-    from purchases
-
-    inner join customers
-        on
-            purchases.customer_id = customers.customer_id
-            and purchases.last_purchase_date = customers.last_order_date
-
-    where purchases.product_number <= {{ var('pair_most_products') }}
-
-),
-
 bestsellers as (
 
     select
@@ -119,6 +81,51 @@ bestsellers as (
 
 ),
 
+-- What leads to a recommendation, or may be one: of a large shop few products, so few purchases.
+considered as (
+
+    select
+        product_number,
+        product_key
+
+    from products
+
+    where
+        product_number <= {{ var('pair_most_products') }}
+        or product_number in (select bestsellers.product_number from bestsellers)
+
+),
+
+purchases as (
+
+    select
+        purchases.customer_id,
+        considered.product_number,
+        purchases.last_purchase_date
+
+    from {{ ref('int_customer_products') }} as purchases
+
+    inner join considered
+        on purchases.product_key = considered.product_key
+
+),
+
+last_purchases as (
+
+    select
+        purchases.customer_id,
+        purchases.product_number,
+        customers.order_count
+
+    from purchases
+
+    inner join customers
+        on
+            purchases.customer_id = customers.customer_id
+            and purchases.last_purchase_date = customers.last_order_date
+
+),
+
 buyers as (
 
     select
@@ -134,73 +141,20 @@ buyers as (
 
 ),
 
--- What is liked most; to sort all that is liked would cost more than the rest.
 favourites as (
 
     select
-        affinity.customer_id,
-        affinity.category,
-        affinity.affinity,
-        customers.order_count
+        customer_id,
+        category,
+        affinity
 
-    from affinity
+    from {{ ref('fct_category_affinity') }}
 
-    inner join customers
-        on affinity.customer_id = customers.customer_id
-
-    where affinity.is_favourite
+    where is_favourite
 
     qualify row_number() over (
-        partition by affinity.customer_id
-        order by affinity.affinity desc, affinity.category asc
+        partition by customer_id order by affinity desc, category asc
     ) <= {{ var('recommendation_categories') }}
-
-),
-
-candidates as (
-
-    select
-        last_purchases.customer_id,
-        last_purchases.product_number as because_of_number,
-        pairs.other_number as product_number,
-        pairs.other_category as category,
-        pairs.pair_kind as because_of,
-        pairs.confidence as chance,
-        last_purchases.order_count
-    from last_purchases
-    inner join pairs
-        on last_purchases.product_number = pairs.product_number
-
-    union all
-
-    select
-        favourites.customer_id,
-        cast(null as integer) as because_of_number,
-        bestsellers.product_number,
-        bestsellers.category,
-        'category' as because_of,
-        cast(buyers.customer_count as double) / population.customer_count as chance,
-        favourites.order_count
-    from favourites
-    inner join bestsellers
-        on favourites.category = bestsellers.category
-    inner join buyers
-        on bestsellers.product_number = buyers.product_number
-    cross join population
-
-),
-
-owned as (
-
-    select
-        customer_id,
-        product_number
-
-    from purchases
-
-    where
-        product_number in (select bestsellers.product_number from bestsellers)
-        or product_number in (select pairs.other_number from pairs)
 
 ),
 
@@ -210,7 +164,7 @@ shut_out as (
         affinity.customer_id,
         category_pairs.other_category as category
 
-    from affinity
+    from {{ ref('fct_category_affinity') }} as affinity
 
     inner join {{ ref('fct_category_pairs') }} as category_pairs
         on affinity.category = category_pairs.category
@@ -223,30 +177,65 @@ shut_out as (
 
 -- Whoever never bought of a category likes it the less, the more orders have gone without it: the
 -- same formula with no spend. Of a product without a category nothing is known.
+candidates as (
+
+    select
+        last_purchases.customer_id,
+        last_purchases.product_number as because_of_number,
+        pairs.other_number as product_number,
+        pairs.other_category as category,
+        pairs.pair_kind as because_of,
+        pairs.confidence as chance,
+        case
+            when pairs.other_category is null then 1
+            else coalesce(
+                affinity.affinity,
+                {{ var('affinity_prior_orders') }}
+                / cast(last_purchases.order_count + {{ var('affinity_prior_orders') }} as double)
+            )
+        end as affinity
+    from last_purchases
+    inner join pairs
+        on last_purchases.product_number = pairs.product_number
+    left join {{ ref('fct_category_affinity') }} as affinity
+        on
+            last_purchases.customer_id = affinity.customer_id
+            and pairs.other_category = affinity.category
+
+    union all
+
+    select
+        favourites.customer_id,
+        cast(null as integer) as because_of_number,
+        bestsellers.product_number,
+        bestsellers.category,
+        'category' as because_of,
+        cast(buyers.customer_count as double) / population.customer_count as chance,
+        favourites.affinity
+    from favourites
+    inner join customers
+        on favourites.customer_id = customers.customer_id
+    inner join bestsellers
+        on favourites.category = bestsellers.category
+    inner join buyers
+        on bestsellers.product_number = buyers.product_number
+    cross join population
+
+),
+
 fitting as (
 
     select
         candidates.*,
-        case
-            when candidates.category is null then 1
-            else coalesce(
-                affinity.affinity,
-                {{ var('affinity_prior_orders') }}
-                / cast(candidates.order_count + {{ var('affinity_prior_orders') }} as double)
-            )
-        end as affinity
+        candidates.chance
+        * least(candidates.affinity, {{ var('recommendation_most_affinity') }}) as score
 
     from candidates
 
-    left join affinity
+    left join purchases
         on
-            candidates.customer_id = affinity.customer_id
-            and candidates.category = affinity.category
-
-    left join owned
-        on
-            candidates.customer_id = owned.customer_id
-            and candidates.product_number = owned.product_number
+            candidates.customer_id = purchases.customer_id
+            and candidates.product_number = purchases.product_number
 
     left join shut_out
         on
@@ -254,26 +243,33 @@ fitting as (
             and candidates.category = shut_out.category
 
     where
-        owned.customer_id is null
+        candidates.affinity >= {{ var('affinity_fits_from') }}
+        and purchases.customer_id is null
         and shut_out.customer_id is null
 
 ),
 
+-- Structures compare field by field, so the least one is the best; its fields become columns. A
+-- window would hold all that fits everybody, the aggregate holds one of a customer.
 best as (
 
     select
-        *,
-        chance * least(affinity, {{ var('recommendation_most_affinity') }}) as score
+        customer_id,
+        unnest(
+            min(
+                struct_pack(
+                    negative_score := -score,
+                    product_number := product_number,
+                    because_of_number := because_of_number,
+                    because_of := because_of,
+                    chance := chance
+                )
+            )
+        ) as fields
 
     from fitting
 
-    where affinity >= {{ var('affinity_fits_from') }}
-
-    qualify row_number() over (
-        partition by customer_id
-        order by
-            score desc, product_number asc, because_of_number asc nulls last, because_of asc
-    ) = 1
+    group by customer_id
 
 ),
 
@@ -285,7 +281,7 @@ final as (
         products.sku as recommended_sku,
         coalesce(products.product_name, products.sku) as recommended_product,
         products.category,
-        best.score,
+        -best.negative_score as score,
         best.because_of,
         because_of.sku as because_of_sku,
         case best.because_of
