@@ -26,7 +26,7 @@ from include.publishing import Snapshot
 MOST_TRIES = 5
 FIELD_SAMPLE = 1000
 HASH_LENGTH = 12
-# Few, because a plan is sent slice by slice: DuckDB has a column of a row group in memory at a time.
+# Few, because a plan is read slice by slice, and DuckDB has all of a row group in memory.
 ROWS_IN_GROUP = 20_480
 # In the order they are sent: whoever withdrew consent is out first.
 OPERATIONS: tuple[Operation, ...] = ("remove", "update", "add")
