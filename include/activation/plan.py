@@ -26,6 +26,8 @@ from include.publishing import Snapshot
 MOST_TRIES = 5
 FIELD_SAMPLE = 1000
 HASH_LENGTH = 12
+# Few, because a plan is read slice by slice, and DuckDB has all of a row group in memory.
+ROWS_IN_GROUP = 20_480
 # In the order they are sent: whoever withdrew consent is out first.
 OPERATIONS: tuple[Operation, ...] = ("remove", "update", "add")
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -121,7 +123,7 @@ def make_plan(
         most_tries=MOST_TRIES,
     )
     counts = {row["operation"]: row for row in bench.run("plan_counts").to_pylist()}
-    file = bench.keep(bench.statement("plan_rows"), "plan.parquet")
+    file = bench.keep(bench.statement("plan_rows"), "plan.parquet", ROWS_IN_GROUP)
     plan = _describe(bench, ledger, destination, audience, snapshot, counts, _sha256(file), empties)
     if (waiting := _waiting(ledger)) and _say_the_same(waiting, plan):
         return waiting, True

@@ -41,10 +41,10 @@ from include.destinations.base import (
 from include.erasure.watch import Watch
 from include.publishing import Snapshot
 
-# How many rows of a plan are joined with their contacts at a time, which reads all contacts; and
-# how many of those leave DuckDB at a time, of which twice as many are in memory.
-ROWS_JOINED = 120_000
-ROWS_AT_ONCE = 30_000
+# How many rows of a plan are joined with their contacts at a time; and how many of those leave
+# DuckDB at a time, of which twice as many are in memory.
+ROWS_JOINED = 60_000
+ROWS_AT_ONCE = 20_000
 ROWS_IN_HAND = 1000
 # Rows are many and hold no cycles: to look for some at the usual pace took half as long as all that
 # is made of them.
@@ -145,9 +145,11 @@ class Sender:
 
     def send(self, parcels: Iterator[Parcel]) -> None:
         """Send all; the first error stops the rest, and what is on its way is waited for."""
-        most = 2 * self._destination.connections
+        connections = self._destination.connections
+        # Some are ready when a connection is free; each that waits takes memory.
+        most = connections + max(1, connections // 4)
         running: set[Future[None]] = set()
-        with ThreadPoolExecutor(self._destination.connections) as pool:
+        with ThreadPoolExecutor(connections) as pool:
             try:
                 for operation, group in groupby(parcels, key=lambda parcel: parcel.operation):
                     for parcel in group:
@@ -330,32 +332,52 @@ def _parcels(
         codes.create_view("offer_codes")
         bench.run("put_codes")
     left = [number for number in range(1, plan.batches + 1) if number not in done]
-    tables = _joined(bench, left, destination.batch_size)
+    is_newest = plan.snapshot_id == snapshot.snapshot_id
+    joined = _joined(bench, left, destination.batch_size, is_newest=is_newest)
+    with closing(_ahead(joined)) as blocks:
+        rows = chain.from_iterable(map(_rows, blocks))
+        for (number, operation), group in groupby(rows, key=itemgetter(0, 1)):
+            yield _parcel(number, operation, group)
+
+
+def _joined(
+    bench: Workbench, batch_numbers: list[int], batch_size: int, *, is_newest: bool
+) -> Iterator[pa.RecordBatch]:
+    """The rows of batches and what has to be said of them; joined in slices of whole batches."""
+    length = max(1, ROWS_JOINED // batch_size)
+    for first in range(0, len(batch_numbers), length):
+        taken = batch_numbers[first : first + length]
+        bench.run("take_due", batch_numbers=taken, is_newest=is_newest)
+        yield from bench.statement("unsent_batches").to_arrow_reader(ROWS_AT_ONCE)
+
+
+def _ahead(blocks: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch, None, None]:
+    """While one block is in use, the next is made, and perhaps joined."""
     with ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(next, tables, None)
-        while (table := coming.result()) is not None:
-            coming = ahead.submit(next, tables, None)
-            rows = chain.from_iterable(map(_rows, table.to_batches(ROWS_IN_HAND)))
-            for number, group in groupby(rows, key=itemgetter(0)):
-                yield _parcel(number, list(group))
-
-
-def _joined(bench: Workbench, batch_numbers: list[int], batch_size: int) -> Iterator[pa.Table]:
-    """The rows of batches and what has to be said of them, in slices of whole batches."""
-    for taken in _slices(batch_numbers, ROWS_JOINED // batch_size):
-        bench.run("take_due", batch_numbers=taken)
-        for some in _slices(taken, ROWS_AT_ONCE // batch_size):
-            yield bench.run("unsent_batches", first_batch=some[0], last_batch=some[-1])
-
-
-def _slices(numbers: list[int], length: int) -> Iterator[list[int]]:
-    length = max(1, length)
-    return (numbers[first : first + length] for first in range(0, len(numbers), length))
+        coming = ahead.submit(next, blocks, None)
+        while (block := coming.result()) is not None:
+            coming = ahead.submit(next, blocks, None)
+            yield block
 
 
 def _rows(block: pa.RecordBatch) -> Iterator[Row]:
-    """The rows of a block; column by column, because a cell at a time takes many times as long."""
-    return zip(*(_values(column) for column in block.columns), strict=True)
+    """The rows of a block, some at a time."""
+    for start in range(0, block.num_rows, ROWS_IN_HAND):
+        yield from _some_rows(block.slice(start, ROWS_IN_HAND))
+
+
+def _some_rows(block: pa.RecordBatch) -> Iterator[Row]:
+    """Column by column, because a cell at a time takes many times as long."""
+    columns = dict(zip(block.column_names, map(_values, block.columns), strict=True))
+    columns["payload"] = _decoded(columns["payload"])
+    return zip(*columns.values(), strict=True)
+
+
+def _decoded(payloads: list[str | None]) -> Iterator[Mapping[str, object]]:
+    """All in one go; many are empty, and those are one."""
+    told = f"[{','.join(payload for payload in payloads if payload and payload not in NOTHING)}]"
+    decoded = iter(msgspec.json.decode(told))
+    return (NO_FIELDS if payload in NOTHING else next(decoded) for payload in payloads)
 
 
 def _values(column: pa.Array) -> list[Any]:
@@ -371,17 +393,12 @@ def _values(column: pa.Array) -> list[Any]:
     ]
 
 
-def _parcel(number: int, rows: list[Row]) -> Parcel:
-    # The payloads of a batch are decoded in one go; many are empty, and those are one.
-    told = f"[{','.join(row[5] for row in rows if row[5] not in NOTHING)}]"
-    decoded = iter(msgspec.json.decode(told))
-    payloads = (NO_FIELDS if row[5] in NOTHING else next(decoded) for row in rows)
+def _parcel(number: int, operation: str, rows: Iterator[Row]) -> Parcel:
     members = []
     superseded = []
-    for row, payload in zip(rows, payloads, strict=True):
-        _, _, customer_id, identity, contact, _, status, is_current = row
+    for _, _, customer_id, identity, contact, payload, status, is_current in rows:
         if is_current:
             members.append(Member(customer_id, identity, contact, payload, status))
         else:
             superseded.append(customer_id)
-    return Parcel(number, rows[0][1], tuple(members), tuple(superseded))
+    return Parcel(number, operation, tuple(members), tuple(superseded))

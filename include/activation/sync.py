@@ -27,7 +27,7 @@ from include.store import Store
 
 # DuckDB's, while a plan is sent slice by slice: what it may have, it fills in time. It works ahead
 # of the sending, where a second thread would save no time and cost 70 MB.
-SENDING_MEMORY = "80MB"
+SENDING_MEMORY = "64MB"
 SENDING_THREADS = 1
 
 

@@ -111,10 +111,12 @@ class Workbench(Warehouse):
         """`include/sql/<name>.sql`, a select without parameters, to be read or kept in a stream."""
         return self.connection.sql(read_statement(name))
 
-    def keep(self, relation: duckdb.DuckDBPyRelation, path: str) -> Path:
+    def keep(
+        self, relation: duckdb.DuckDBPyRelation, path: str, row_group_size: int = 122_880
+    ) -> Path:
         """Write a relation to a Parquet file beside the store; `Store.take` makes it appear."""
         file = self.folder / Path(path).name
-        relation.write_parquet(str(file), compression=CODEC, row_group_size=122_880)
+        relation.write_parquet(str(file), compression=CODEC, row_group_size=row_group_size)
         return file
 
     def _local(self, path: str) -> str:

@@ -41,6 +41,7 @@ select
         as payload
 from range(0, $members) as numbers (i)
 where case when $changed then i % 400 <> 1 else i % 400 = 1 or i % 200 = 0 end
+order by customer_id
 """
 HELD = """
 select

@@ -82,6 +82,7 @@ select
     true as has_ads_consent, null::timestamp as consent_at, null::varchar as consent_source,
     null::varchar as suppressed_reason
 from range(0, $members) as numbers (i)
+order by customer_id
 """
 MEMBERSHIPS = """
 select

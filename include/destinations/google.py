@@ -170,7 +170,7 @@ class Google(Destination):
             request = {
                 **self._request(audience),
                 "audienceMembers": [
-                    {**_person(member), "consent": _consent(member)} for member in members
+                    _written({**_person(member), "consent": _consent(member)}) for member in members
                 ],
             }
             if self._has_accepted_terms:
@@ -189,7 +189,7 @@ class Google(Destination):
         def remove(members: Sequence[Member]) -> str:
             request = {
                 **self._request(audience),
-                "audienceMembers": [_person(member) for member in members],
+                "audienceMembers": [_written(_person(member)) for member in members],
             }
             return self._hand_in("remove", request)
 
@@ -356,6 +356,11 @@ def _person(member: Member) -> dict[str, Any]:
     email, _, phone = member.identity.partition(SEPARATOR)
     named = (("emailAddress", email), ("phoneNumber", phone))
     return {"userData": {"userIdentifiers": [{kind: value} for kind, value in named if value]}}
+
+
+def _written(person: Mapping[str, Any]) -> msgspec.Raw:
+    """One at a time: ten thousand people as dicts take twice the memory, and half as long again."""
+    return msgspec.Raw(msgspec.json.encode(person))
 
 
 def _consent(member: Member) -> dict[str, str]:

@@ -163,7 +163,7 @@ left join twins
 drop table arriving;
 drop table leaving;
 
--- One sort gives both the numbering and the order of the file.
+-- One sort gives both the numbering and the order of the file, which is that of the published tables.
 create temp table planned as
 with
 
@@ -192,7 +192,7 @@ ordered as (
         not operations.is_sent,
         array_position(['remove', 'update', 'add'], operations.operation) nulls last,
         operations.operation,
-        operations.member_key,
+        operations.customer_id,
         operations.identity_key
 )
 

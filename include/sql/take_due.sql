@@ -1,8 +1,10 @@
 -- The next batches to send, in the stead of those before, with all that has to be said of them. Who is no
 -- longer wanted in the newest snapshot, or has another address by now, is not sent: the next plan sees to
--- them.
-insert into due
-select batch_number, operation, customer_id, member_key, identity
+-- them. `$is_newest`: the plan was made from that snapshot, so nobody can have moved, and no address has to
+-- be hashed again. A plan and the published tables are in the order of `customer_id`, so that of each no
+-- more is read than lies between the first and the last of a slice.
+create or replace temp table due as
+select batch_number, operation, customer_id, identity
 from plan
 where batch_number in (select unnest($batch_numbers::integer[]));
 -- One join after the other: each takes a fixed part of the memory, however few rows it has, and together they
@@ -12,16 +14,15 @@ select
     due.batch_number,
     due.operation,
     due.customer_id,
-    due.member_key,
     due.identity,
     wanted.payload,
-    wanted.member_key is not null as is_wanted
+    wanted.customer_id is not null as is_wanted
 from due
 left join (
-    select member_key, payload
+    select customer_id, payload
     from wanted
-    where member_key in (select due.member_key from due where due.customer_id <> '')
-) as wanted on due.member_key = wanted.member_key;
+    where customer_id in (select due.customer_id from due where due.customer_id <> '')
+) as wanted on due.customer_id = wanted.customer_id;
 create or replace temp table due_told as
 select
     due_wanted.*,
@@ -34,14 +35,18 @@ select
     due_told.batch_number,
     due_told.operation,
     due_told.customer_id,
-    due_told.member_key,
     due_told.identity,
-    addressed.contact,
+    case when $is_newest or addressed.identity = due_told.identity then addressed.contact end
+        as contact,
     due_told.payload,
     due_told.status,
-    due_told.operation = 'remove' or (due_told.is_wanted and addressed.identity is not null) as is_current
+    due_told.operation = 'remove'
+    or coalesce(
+        due_told.is_wanted
+        and addressed.customer_id is not null
+        and ($is_newest or addressed.identity = due_told.identity),
+        false
+    ) as is_current
 from due_told
-left join addressed
-    on due_told.customer_id = addressed.customer_id and due_told.identity = addressed.identity;
+left join addressed on due_told.customer_id = addressed.customer_id;
 drop table due_told;
-truncate due;

@@ -6,16 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from include.activation import send
+from include.activation import sync as activation
 from include.activation.calls import Caller, Patience
 from include.activation.turns import Turns
 from include.connections import Credentials
 from include.destinations.mailchimp import Mailchimp
 from include.destinations.meta import Meta
 from include.errors import Reauthorise, Retry, Stop
-from tests.include.activation.shop import QUICK, Person, Shop, people
+from tests.include.activation.shop import QUICK, Person, Shop, audience, people
 from tests.waiting import until
 
 both = pytest.mark.parametrize("destination", ["mailchimp", "meta"])
@@ -80,6 +82,33 @@ def test_a_plan_is_sent_slice_by_slice_to_its_end(
     shop.publish(people(range(60)))
     shop.sync(destination)
     assert len(shop.there(destination)) == 60
+    assert {receipt["sent"] for receipt in shop.receipts(destination)} == {2}
+
+
+@both
+def test_a_plan_is_in_the_order_of_the_published_tables(shop: Shop, destination: str):
+    shop.publish(people(range(60)))
+    shop.sync(destination)
+    [file] = Path(shop.settings.home).glob(f"**/{destination}/**/plan.parquet")
+    sent = pq.read_table(file)["customer_id"].to_pylist()
+    assert sent == sorted(sent)
+
+
+@both
+def test_who_has_moved_since_the_plan_was_made_is_not_sent_to_the_old_address(
+    shop: Shop, destination: str
+):
+    ann, ben = people(range(2))
+    shop.publish([ann, ben])
+    told = (shop.settings, audience(), destination, shop.credentials[destination])
+    planned = activation.plan_audience(*told)
+    assert planned.plan_id
+    shop.publish([replace(ann, email="ann@elsewhere.test"), ben])
+
+    sent = activation.send_plan(*told, planned.plan_id)
+
+    assert (sent.adds, sent.superseded) == (1, 1)
+    assert len(shop.there(destination)) == 1
 
 
 @pytest.mark.usefixtures("small_batches")
