@@ -15,8 +15,6 @@ from functools import partial
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from include import landing, publishing
 from include.activation import approval
@@ -42,14 +40,15 @@ from include.settings import Settings, load_settings
 from include.sources.base import Window
 from include.sources.declarations import sources_with_rows
 from include.store import Store, keep_private
+from include.terminal import make_console, show_table
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
 )
 audiences = typer.Typer(invoke_without_command=True)
 app.add_typer(audiences, name="audiences")
-console = Console()
-progress = Console(stderr=True)
+console = make_console()
+progress = make_console(stderr=True)
 
 TAKE_OUT = (
     "A list that is switched off keeps its members: no sync changes them. To take them out: "
@@ -551,12 +550,7 @@ def _show(title: str, rows: Sequence[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(rows, default=str) + "\n")
         return
-    table = Table(title=title, title_justify="left")
-    for name in rows[0] if rows else ():
-        table.add_column(name.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*(_shown(value) for value in row.values()))
-    console.print(table)
+    show_table(console, title, rows)
 
 
 def _show_plan(summary: PlanSummary, changes: Sequence[dict[str, Any]]) -> None:
@@ -570,9 +564,3 @@ def _show_plan(summary: PlanSummary, changes: Sequence[dict[str, Any]]) -> None:
     if summary.decision == "approval" and not (summary.approved or summary.resumed):
         way_out = activation.way_to_approve(summary)
         console.print(f"to send exactly this plan: {way_out}", markup=False, highlight=False)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(str(part) for part in value)
-    return "" if value is None else str(value)

@@ -13,6 +13,7 @@ from include.local.environment import callers_connections
 from include.local.rest import Airflow
 from include.local.stack import Address, Stack, prepare, running, stop
 from include.settings import Settings, load_settings
+from include.terminal import make_console
 
 
 def up(settings: Settings, console: Console) -> None:
@@ -61,9 +62,9 @@ def main() -> int:
     parser.add_argument("command", choices=sorted(commands))
     command = commands[parser.parse_args().command]
     try:
-        command(load_settings(), Console())
+        command(load_settings(), make_console())
     except RegularsError as error:
-        Console(stderr=True).print(str(error), style="red", highlight=False, markup=False)
+        make_console(stderr=True).print(str(error), style="red", highlight=False, markup=False)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -8,7 +8,6 @@ from datetime import datetime
 
 import duckdb
 from rich.console import Console
-from rich.table import Table
 
 from include import publishing
 from include.activation.audiences import audience_sizes, load_audiences, switched_on
@@ -16,9 +15,10 @@ from include.activation.ledger import Ledger, ledgers
 from include.activation.plan import load_plan
 from include.activation.receipts import Receipt, read_receipts
 from include.errors import Stop
-from include.publishing import Snapshot
+from include.publishing import ANALYTICS, Snapshot
 from include.settings import Settings
 from include.store import Store
+from include.terminal import show_table
 
 
 def show_summary(
@@ -37,15 +37,23 @@ def show_summary(
         f"snapshot {snapshot.snapshot_id}",
         highlight=False,
     )
-    console.print(_segments(snapshot), _audiences(snapshot))
+    show_table(console, "Segments", _segments(snapshot))
+    show_table(console, "Audiences", _audiences(snapshot))
     if waiting := len(load_audiences()) - len(switched_on()):
         console.print(f"{waiting} more audiences are ready, switched off: `regulars audiences`.")
     if any(receipts for _, receipts in sent):
-        console.print(_sendings(sent))
-        _show_rejections(console, sent)
+        show_table(console, "Sent", _sendings(sent))
+        if rejections := _rejections(sent):
+            show_table(console, "Not accepted", rejections)
     else:
         console.print("[bold]Nothing to send:[/bold] every destination holds what it should.")
-    console.print(_durations(seconds))
+    show_table(console, "Seconds", _durations(seconds))
+    console.print(
+        f"Look into it by `REGULARS_HOME={settings.home} .venv/bin/regulars audiences`; "
+        f"the tables are in {store.locate(ANALYTICS)}",
+        highlight=False,
+        markup=False,
+    )
 
 
 def _receipts(ledger: Ledger, since: datetime) -> list[Receipt]:
@@ -59,65 +67,64 @@ def _receipts(ledger: Ledger, since: datetime) -> list[Receipt]:
     ]
 
 
-def _segments(snapshot: Snapshot) -> Table:
+def _segments(snapshot: Snapshot) -> list[dict[str, object]]:
     customers = duckdb.read_parquet(snapshot.path("customers"))
     counts = customers.aggregate("rfm_segment, count(*) as customers").order("customers desc")
-    table = _table("Segments", "segment", "customers")
-    for segment, count in counts.fetchall():
-        table.add_row(segment or "never ordered", f"{count:,}")
-    return table
+    return [
+        {"segment": segment or "never ordered", "customers": f"{count:,}"}
+        for segment, count in counts.fetchall()
+    ]
 
 
-def _audiences(snapshot: Snapshot) -> Table:
+def _audiences(snapshot: Snapshot) -> list[dict[str, object]]:
     members = audience_sizes(snapshot)
     held_out = audience_sizes(snapshot, "held_out")
-    table = _table("Audiences", "audience", "members", "held out")
-    for audience in sorted(switched_on()):
-        table.add_row(audience, f"{members.get(audience, 0):,}", f"{held_out.get(audience, 0):,}")
-    return table
+    return [
+        {
+            "audience": audience,
+            "members": f"{members.get(audience, 0):,}",
+            "held_out": f"{held_out.get(audience, 0):,}",
+        }
+        for audience in sorted(switched_on())
+    ]
 
 
-def _sendings(sent: list[tuple[Ledger, list[Receipt]]]) -> Table:
-    table = _table(
-        "Sent", "destination", "audience", "added", "updated", "removed", "rejected", "batches"
-    )
+def _sendings(sent: list[tuple[Ledger, list[Receipt]]]) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
     for ledger, receipts in sent:
         accepted = Counter[str]()
         for receipt in receipts:
             accepted[receipt.operation] += receipt.accepted
-        counts = [accepted["add"], accepted["update"], accepted["remove"]]
-        counts += [sum(receipt.rejected for receipt in receipts), len(receipts)]
-        table.add_row(ledger.destination, ledger.audience, *(f"{count:,}" for count in counts))
-    return table
+        counts = {
+            "added": accepted["add"],
+            "updated": accepted["update"],
+            "removed": accepted["remove"],
+            "rejected": sum(receipt.rejected for receipt in receipts),
+            "batches": len(receipts),
+        }
+        rows.append(
+            {
+                "destination": ledger.destination,
+                "audience": ledger.audience,
+                **{name: f"{count:,}" for name, count in counts.items()},
+            }
+        )
+    return rows
 
 
-def _show_rejections(console: Console, sent: list[tuple[Ledger, list[Receipt]]]) -> None:
-    reasons = Counter(
+def _rejections(sent: list[tuple[Ledger, list[Receipt]]]) -> list[dict[str, object]]:
+    counted = Counter(
         (ledger.destination, row.code, row.reason)
         for ledger, receipts in sent
         for receipt in receipts
         for row in receipt.not_accepted
     )
-    if not reasons:
-        return
-    table = _table("Not accepted", "destination", "code", "reason", "members")
-    for (destination, code, reason), count in reasons.most_common():
-        table.add_row(destination, code, reason, f"{count:,}")
-    console.print(table)
+    return [
+        {"destination": destination, "code": code, "reason": reason, "members": f"{count:,}"}
+        for (destination, code, reason), count in counted.most_common()
+    ]
 
 
-def _durations(seconds: Mapping[str, float]) -> Table:
-    table = _table("Seconds", "stage", "seconds")
-    for stage, duration in seconds.items():
-        table.add_row(stage, f"{duration:.1f}")
-    table.add_row("in all", f"{sum(seconds.values()):.1f}")
-    return table
-
-
-def _table(title: str, *columns: str) -> Table:
-    """A plain table; every column after the words holds numbers."""
-    words = {"segment", "audience", "destination", "code", "reason", "stage"}
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for column in columns:
-        table.add_column(column, justify="left" if column in words else "right")
-    return table
+def _durations(seconds: Mapping[str, float]) -> list[dict[str, object]]:
+    laps = {**seconds, "in all": sum(seconds.values())}
+    return [{"stage": stage, "seconds": f"{duration:.1f}"} for stage, duration in laps.items()]
