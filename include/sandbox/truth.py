@@ -280,8 +280,7 @@ PLACES_OF = {
     "meta": "SELECT identity, rowid FROM meta_members WHERE audience_id = ?",
     "google": "SELECT identity, rowid FROM google_people WHERE list_id = ?",
     "tiktok": """
-        SELECT CAST(hash AS BLOB), rowid FROM tiktok_people
-        WHERE audience_id = ? AND calculate_type = ?
+        SELECT hash, rowid FROM tiktok_people WHERE audience_id = ? AND calculate_type = ?
     """,
 }
 
@@ -350,7 +349,7 @@ class Truth:
         self._logged = 0
         self._remembered: dict[tuple[Any, ...], list[sqlite3.Row]] = {}
         self._remembered_at = -1
-        self._places: dict[tuple[Any, ...], dict[bytes, int]] = {}
+        self._places: dict[tuple[Any, ...], dict[Any, int]] = {}
         self._create()
 
     def _create(self) -> None:
@@ -400,7 +399,7 @@ class Truth:
         self.connection.executescript("".join(f"DROP TABLE IF EXISTS {table};" for table in TABLES))
         self._create()
 
-    def places(self, vendor: str, *audience: int | str) -> dict[bytes, int]:
+    def places(self, vendor: str, *audience: int | str) -> dict[Any, int]:
         """The numbers of an ad audience's members by their identities, as PLACES_OF asks for them.
 
         In memory for the reason that PLACES gives. Whoever adds or removes members keeps it.

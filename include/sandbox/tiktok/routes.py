@@ -8,7 +8,6 @@ import secrets
 import sqlite3
 import time
 from datetime import UTC, datetime
-from itertools import count
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -141,7 +140,7 @@ def create_app(truth: Truth) -> FastAPI:
         with truth.connection:
             truth.connection.execute(
                 "INSERT INTO tiktok_files VALUES (?, ?, ?, ?)",
-                (path, form["advertiser_id"], form["calculate_type"], content),
+                (path, form["advertiser_id"], form["calculate_type"], only_hashes(content)),
             )
         return answer({"file_path": path})
 
@@ -223,7 +222,7 @@ def uploaded(truth: Truth, given: dict[str, Any]) -> list[sqlite3.Row]:
 
 
 def change_members(truth: Truth, number: int, action: str, files: list[sqlite3.Row]) -> None:
-    """Do what an update asks; a line that is no hash is passed over in silence, as TikTok does."""
+    """Do what an update asks."""
     connection = truth.connection
     if action == "REPLACE":
         connection.execute("DELETE FROM tiktok_people WHERE audience_id = ?", (number,))
@@ -231,22 +230,25 @@ def change_members(truth: Truth, number: int, action: str, files: list[sqlite3.R
     for file in files:
         kind = file["calculate_type"]
         places = truth.places("tiktok", number, kind)
-        named = dict.fromkeys(hashes(file["content"]))
+        hashes = file["content"].decode().split()
         if action == "REMOVE":
-            gone = [(places.pop(who),) for who in named if who in places]
+            gone = [(places.pop(who),) for who in hashes if who in places]
             connection.executemany("DELETE FROM tiktok_people WHERE rowid = ?", gone)
         else:
             [(last,)] = connection.execute("SELECT coalesce(max(rowid), 0) FROM tiktok_people")
-            new = [who for who in named if who not in places]
+            new = []
+            for who in hashes:
+                if who not in places:
+                    new.append(who)
+                    places[who] = last + len(new)
             # A call for each of so many rows would take three times as long.
             connection.execute(
                 """
                 INSERT INTO tiktok_people (rowid, audience_id, calculate_type, hash)
                 SELECT ? + key, ?, ?, value FROM json_each(?)
                 """,
-                (last + 1, number, kind, dump([who.decode() for who in new])),
+                (last + 1, number, kind, dump(new)),
             )
-            places.update(zip(new, count(last + 1), strict=False))
         # An uploaded file serves once here; TikTok keeps it for a while.
         connection.execute("DELETE FROM tiktok_files WHERE file_path = ?", (file["file_path"],))
     connection.execute(
@@ -266,10 +268,14 @@ def change_members(truth: Truth, number: int, action: str, files: list[sqlite3.R
     )
 
 
-def hashes(content: bytes) -> list[bytes]:
-    """The lines of a file that are hashes: 64 digits, which is quicker to see than to match."""
-    lines = content.split(b"\n")
-    return [line for line in lines if len(line) == HASH_LENGTH and not line.translate(None, DIGITS)]
+def only_hashes(content: bytes) -> bytes:
+    """A file without the lines that are no hashes, over which TikTok passes in silence."""
+    return b"\n".join(
+        line
+        for line in content.split(b"\n")
+        # Thrice as quick as to match it with a pattern.
+        if len(line) == HASH_LENGTH and not line.translate(None, DIGITS)
+    )
 
 
 def details(truth: Truth, row: sqlite3.Row) -> dict[str, Any]:
