@@ -45,7 +45,7 @@ from include.publishing import Snapshot
 # How many rows of a plan are joined with their contacts at a time; and how many of those leave
 # DuckDB at a time, of which twice as many are in memory.
 ROWS_JOINED = 60_000
-ROWS_AT_ONCE = 20_000
+ROWS_AT_ONCE = 10_000
 ROWS_IN_HAND = 1000
 # How long a thread may compute while others, which are about to call, wait for the interpreter; by
 # itself it is ten times as long, dozens of times between an answer and the next call.
