@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import gc
 import logging
+import sys
 import time
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, groupby
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import pyarrow as pa
@@ -33,6 +33,7 @@ from include.destinations.base import (
     ConnectionDropped,
     Destination,
     Member,
+    Operation,
     Rejection,
     RemoteAudience,
     Session,
@@ -44,11 +45,11 @@ from include.publishing import Snapshot
 # How many rows of a plan are joined with their contacts at a time; and how many of those leave
 # DuckDB at a time, of which twice as many are in memory.
 ROWS_JOINED = 60_000
-ROWS_AT_ONCE = 20_000
+ROWS_AT_ONCE = 10_000
 ROWS_IN_HAND = 1000
-# Rows are many and hold no cycles: to look for some at the usual pace took half as long as all that
-# is made of them.
-OBJECTS_BETWEEN_COLLECTIONS = 100_000
+# How long a thread may compute while others, which are about to call, wait for the interpreter; by
+# itself it is ten times as long, dozens of times between an answer and the next call.
+COMPUTES_SECONDS = 0.0005
 # How many rows of one batch are looked for one by one when it is refused as a whole; if more are
 # bad, it is not the rows.
 MOST_POISONED = 5
@@ -62,18 +63,24 @@ SUPERSEDED = "no longer wanted, or at another address, since the plan was made"
 # As `unsent_batches.sql` selects it: batch_number, operation, customer_id, identity, contact,
 # payload, status, is_current.
 Row = tuple[Any, ...]
+# Rows, or None where a slice ends, so that its last batch need not wait for the next to be joined.
+Block: TypeAlias = pa.RecordBatch | None
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """One batch of a plan as it leaves: who goes, and who is superseded."""
+    """One batch of a plan as it leaves: who goes, and who is superseded.
+
+    `prepared` is what the destination has made of all who go; see `Destination.prepare`.
+    """
 
     number: int
-    operation: str
+    operation: Operation
     members: tuple[Member, ...]
     superseded: tuple[str, ...]
+    prepared: Any = field(default=None, repr=False)
 
 
 def send_batches(
@@ -92,28 +99,23 @@ def send_batches(
     """
     refuse_older(ledger, snapshot)
     ledger.check_account(destination.account)
-    remote = _remote_audience(ledger, destination, plan, caller)
-    if not ledger.has(plan.plan_id, "started.json"):
-        started_at = datetime.now(UTC).isoformat()
-        ledger.record(ledger.path(plan.plan_id, "started.json"), {"started_at": started_at})
     done = set(acknowledged(ledger, plan.plan_id))
-    if len(done) == plan.batches:
-        return
-    sender = Sender(ledger, destination, plan, remote, caller, bench.watch)
+    sender = Sender(ledger, destination, plan, caller, bench.watch)
     parcels = _parcels(bench, ledger, destination, plan, snapshot, statuses, done)
     # Closed before the workbench is, whatever happens: the next slice may be on it.
-    with _seldom_collected(), closing(parcels):
+    with _quick_turns(), closing(parcels):
         sender.send(parcels)
 
 
 @contextmanager
-def _seldom_collected() -> Iterator[None]:
-    usual = gc.get_threshold()
-    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *usual[1:])
+def _quick_turns() -> Iterator[None]:
+    """Whoever computes lets those who call go first: a batch that has been answered waits less."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(COMPUTES_SECONDS)
     try:
         yield
     finally:
-        gc.set_threshold(*usual)
+        sys.setswitchinterval(usual)
 
 
 class Sender:
@@ -124,7 +126,6 @@ class Sender:
         ledger: Ledger,
         destination: Destination,
         plan: Plan,
-        remote: RemoteAudience,
         caller: Caller,
         watch: Watch,
     ) -> None:
@@ -132,7 +133,7 @@ class Sender:
         self._ledger = ledger
         self._destination = destination
         self._plan = plan
-        self._remote = remote
+        self._remote: Future[RemoteAudience]
         self._caller = caller
         self._verbs = {
             "remove": destination.remove,
@@ -148,12 +149,14 @@ class Sender:
         connections = self._destination.connections
         # Some are ready when a connection is free; each that waits takes memory.
         most = connections + max(1, connections // 4)
-        running: set[Future[None]] = set()
         with ThreadPoolExecutor(connections) as pool:
+            # Meanwhile the first batch is made.
+            self._remote = pool.submit(self._begin)
+            running: set[Future[Any]] = {self._remote}
             try:
                 for operation, group in groupby(parcels, key=lambda parcel: parcel.operation):
                     for parcel in group:
-                        running.add(pool.submit(self._deliver, parcel))
+                        running.add(pool.submit(self._deliver, self._prepared(parcel)))
                         if len(running) >= most:
                             running = _collect(running, all_of_them=False)
                     if operation == "remove":
@@ -164,7 +167,22 @@ class Sender:
                 pool.shutdown(cancel_futures=True)
                 raise
 
+    def _begin(self) -> RemoteAudience:
+        """The audience; once it is known, the destination may have felt the plan."""
+        remote = _remote_audience(self._ledger, self._destination, self._plan, self._caller)
+        if not self._ledger.has(self._plan.plan_id, "started.json"):
+            path = self._ledger.path(self._plan.plan_id, "started.json")
+            self._ledger.record(path, {"started_at": datetime.now(UTC).isoformat()})
+        return remote
+
+    def _prepared(self, parcel: Parcel) -> Parcel:
+        """Made here, while those before it are on their way, and not when its turn has come."""
+        prepared = self._destination.prepare(parcel.operation, parcel.members)
+        return replace(parcel, prepared=prepared)
+
     def _deliver(self, parcel: Parcel) -> None:
+        # Before the call: what it raises has been tried again already.
+        self._remote.result()
         if self._watch.has_news():
             parcel = _without_erased(parcel, self._watch)
         began = time.monotonic()
@@ -216,7 +234,7 @@ class Sender:
             if len(parcel.members) > most:
                 return self._in_parts(parcel, most), None
             if self._sessions is None:
-                return self._search(parcel.operation, parcel.number, parcel.members), None
+                return self._search(parcel, parcel.members), None
             return self._in_session(parcel, self._sessions)
         except ConnectionDropped:
             self._sizes.dropped(parcel.operation, min(len(parcel.members), most))
@@ -224,9 +242,8 @@ class Sender:
 
     def _in_session(self, parcel: Parcel, sessions: SessionBook) -> tuple[Answer, Session]:
         session = sessions.place(parcel.operation, parcel.number)
-        batch = Batch(parcel.number, parcel.members, session, self._plan.plan_id)
         try:
-            return self._verbs[parcel.operation](self._remote, batch), session
+            return self._call(parcel, parcel.members, session), session
         except SessionOver:
             sessions.open(parcel.operation, parcel.number)
             raise
@@ -236,39 +253,50 @@ class Sender:
         answer = Answer()
         for start in range(0, len(parcel.members), size):
             part = parcel.members[start : start + size]
-            answer = _both(answer, self._search(parcel.operation, parcel.number, part))
+            answer = _both(answer, self._search(parcel, part))
         return answer
 
-    def _search(self, operation: str, number: int, members: tuple[Member, ...]) -> Answer:
+    def _search(
+        self, parcel: Parcel, members: tuple[Member, ...], poisoned: list[str] | None = None
+    ) -> Answer:
         """Send; if the whole is refused, halve it until the rows that are to blame stand alone.
 
-        One bad row of n costs at most 2 log2 n further calls.
+        One bad row of n costs at most 2 log2 n further calls. `poisoned`: those found so far.
         """
-        poisoned: list[str] = []
+        poisoned = [] if poisoned is None else poisoned
+        try:
+            return self._call(parcel, members)
+        except BatchRefused as refusal:
+            if len(members) > 1:
+                return self._halve(parcel, members, poisoned, refusal)
+            poisoned.append(members[0].customer_id)
+            reason = "the destination refuses any batch with this row"
+            return Answer((Rejection(members[0].customer_id, refusal.code, reason, "fix_data"),))
 
-        def send(some: tuple[Member, ...]) -> Answer:
-            try:
-                batch = Batch(number, some, plan_id=self._plan.plan_id)
-                return self._verbs[operation](self._remote, batch)
-            except BatchRefused as refusal:
-                if len(some) > 1:
-                    return halve(some, refusal)
-                poisoned.append(some[0].customer_id)
-                reason = "the destination refuses any batch with this row"
-                return Answer((Rejection(some[0].customer_id, refusal.code, reason, "fix_data"),))
+    def _halve(
+        self,
+        parcel: Parcel,
+        members: tuple[Member, ...],
+        poisoned: list[str],
+        refusal: BatchRefused,
+    ) -> Answer:
+        if len(poisoned) >= MOST_POISONED:
+            raise refusal
+        middle = len(members) // 2
+        known = len(poisoned)
+        first, rest = self._search(parcel, members[:middle], poisoned), members[middle:]
+        # If nothing in the first half is to blame, the rest is, and need not be asked as one.
+        if len(poisoned) == known and len(rest) > 1:
+            return _both(first, self._halve(parcel, rest, poisoned, refusal))
+        return _both(first, self._search(parcel, rest, poisoned))
 
-        def halve(some: tuple[Member, ...], refusal: BatchRefused) -> Answer:
-            if len(poisoned) >= MOST_POISONED:
-                raise refusal
-            middle = len(some) // 2
-            known = len(poisoned)
-            first, rest = send(some[:middle]), some[middle:]
-            # If nothing in the first half is to blame, the rest is, and need not be asked as one.
-            if len(poisoned) == known and len(rest) > 1:
-                return _both(first, halve(rest, refusal))
-            return _both(first, send(rest))
-
-        return send(members)
+    def _call(
+        self, parcel: Parcel, members: tuple[Member, ...], session: Session | None = None
+    ) -> Answer:
+        """Call the verb for members of a parcel; what is prepared is for all of them alone."""
+        prepared = parcel.prepared if members is parcel.members else None
+        batch = Batch(parcel.number, members, session, self._plan.plan_id, prepared)
+        return self._verbs[parcel.operation](self._remote.result(), batch)
 
 
 def _both(first: Answer, second: Answer) -> Answer:
@@ -284,10 +312,11 @@ def _without_erased(parcel: Parcel, watch: Watch) -> Parcel:
         parcel,
         members=tuple(member for member in parcel.members if member not in gone),
         superseded=(*parcel.superseded, *(member.customer_id for member in gone)),
+        prepared=None if gone else parcel.prepared,
     )
 
 
-def _collect(running: set[Future[None]], *, all_of_them: bool) -> set[Future[None]]:
+def _collect(running: set[Future[Any]], *, all_of_them: bool) -> set[Future[Any]]:
     """Wait for one or all; raises what they raised. Returns those still running."""
     done, left = wait(running, return_when="ALL_COMPLETED" if all_of_them else FIRST_COMPLETED)
     for future in done:
@@ -322,6 +351,9 @@ def _parcels(
     done: set[int],
 ) -> Generator[Parcel, None, None]:
     """The batches without a receipt, in order; while some are being sent, the next are joined."""
+    left = [number for number in range(1, plan.batches + 1) if number not in done]
+    if not left:
+        return
     bench.show("plan", ledger.path(plan.plan_id, "plan.parquet"))
     bench.show_wanted(snapshot, destination.name, plan.audience)
     bench.show_statuses(statuses)
@@ -331,32 +363,34 @@ def _parcels(
         codes = bench.connection.read_parquet(snapshot.path("offer_codes"))
         codes.create_view("offer_codes")
         bench.run("put_codes")
-    left = [number for number in range(1, plan.batches + 1) if number not in done]
     is_newest = plan.snapshot_id == snapshot.snapshot_id
     joined = _joined(bench, left, destination.batch_size, is_newest=is_newest)
     with closing(_ahead(joined)) as blocks:
-        rows = chain.from_iterable(map(_rows, blocks))
-        for (number, operation), group in groupby(rows, key=itemgetter(0, 1)):
-            yield _parcel(number, operation, group)
+        for block in blocks:
+            in_slice = chain((block,), iter(partial(next, blocks), None))
+            rows = chain.from_iterable(map(_rows, in_slice))
+            for (number, operation), group in groupby(rows, key=itemgetter(0, 1)):
+                yield _parcel(number, operation, group)
 
 
 def _joined(
     bench: Workbench, batch_numbers: list[int], batch_size: int, *, is_newest: bool
-) -> Iterator[pa.RecordBatch]:
+) -> Iterator[Block]:
     """The rows of batches and what has to be said of them; joined in slices of whole batches."""
     length = max(1, ROWS_JOINED // batch_size)
     for first in range(0, len(batch_numbers), length):
         taken = batch_numbers[first : first + length]
         bench.run("take_due", batch_numbers=taken, is_newest=is_newest)
         yield from bench.statement("unsent_batches").to_arrow_reader(ROWS_AT_ONCE)
+        yield None
 
 
-def _ahead(blocks: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch, None, None]:
+def _ahead(blocks: Iterator[Block]) -> Generator[Block, None, None]:
     """While one block is in use, the next is made, and perhaps joined."""
     with ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(next, blocks, None)
-        while (block := coming.result()) is not None:
-            coming = ahead.submit(next, blocks, None)
+        coming = ahead.submit(next, blocks, blocks)
+        while (block := coming.result()) is not blocks:
+            coming = ahead.submit(next, blocks, blocks)
             yield block
 
 
@@ -368,7 +402,7 @@ def _rows(block: pa.RecordBatch) -> Iterator[Row]:
 
 def _some_rows(block: pa.RecordBatch) -> Iterator[Row]:
     """Column by column, because a cell at a time takes many times as long."""
-    columns = dict(zip(block.column_names, map(_values, block.columns), strict=True))
+    columns = block.to_pydict()
     columns["payload"] = _decoded(columns["payload"])
     return zip(*columns.values(), strict=True)
 
@@ -380,20 +414,7 @@ def _decoded(payloads: list[str | None]) -> Iterator[Mapping[str, object]]:
     return (NO_FIELDS if payload in NOTHING else next(decoded) for payload in payloads)
 
 
-def _values(column: pa.Array) -> list[Any]:
-    if not pa.types.is_struct(column.type):
-        values: list[Any] = column.to_pylist()
-        return values
-    names = [field.name for field in column.type]
-    cells = zip(*(child.to_pylist() for child in column.flatten()), strict=True)
-    present = column.is_valid().to_pylist()
-    return [
-        dict(zip(names, cell, strict=True)) if there else None
-        for cell, there in zip(cells, present, strict=True)
-    ]
-
-
-def _parcel(number: int, operation: str, rows: Iterator[Row]) -> Parcel:
+def _parcel(number: int, operation: Operation, rows: Iterator[Row]) -> Parcel:
     members = []
     superseded = []
     for _, _, customer_id, identity, contact, payload, status, is_current in rows:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import requests
@@ -25,6 +26,7 @@ from include.destinations.base import (
     Destination,
     FieldKind,
     Member,
+    Operation,
     Outcome,
     RemoteAudience,
 )
@@ -46,6 +48,15 @@ REFUSED = frozenset({40001, 40003, *range(40101, 40132), 40300, 40301, 40302, 40
 GONE = frozenset({40007})
 MALFORMED = frozenset({40061, 40062, 40900, *range(40905, 40911), 40915})
 TOO_MANY_AUDIENCES = 40011
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """Hashes of one kind, one on a line, and by what TikTok sees that they are whole."""
+
+    kind: str
+    content: bytes = field(repr=False)
+    signature: str
 
 
 class TikTok(Destination):
@@ -107,11 +118,18 @@ class TikTok(Destination):
         self, name: str, fields: Mapping[str, FieldKind], known_id: str | None
     ) -> RemoteAudience:
         """The audience of that name, or one that the first people will make."""
-        return RemoteAudience(known_id or self._audience_named(name), name)
+        if not known_id:
+            self._made[name] = self._audience_named(name)
+        return RemoteAudience(known_id or self._made[name], name)
+
+    def prepare(self, operation: Operation, members: Sequence[Member]) -> list[File]:
+        """The people's files."""
+        return list(_files(members))
 
     def add(self, audience: RemoteAudience, batch: Batch) -> Answer:
         """Append the people to the audience, or make it of them."""
-        files = [(kind, self._upload(kind, file)) for kind, file in _files(batch.members)]
+        people = batch.prepared or self.prepare("add", batch.members)
+        files = [(file.kind, self._upload(file)) for file in people]
         audience_id = self._audience_id(audience)
         if audience_id == NOT_MADE_YET and files:
             kind, first = files.pop(0)
@@ -129,7 +147,8 @@ class TikTok(Destination):
         audience_id = self._audience_id(audience)
         if audience_id == NOT_MADE_YET:
             return Answer()
-        files = [self._upload(kind, file) for kind, file in _files(batch.members)]
+        people = batch.prepared or self.prepare("remove", batch.members)
+        files = [self._upload(file) for file in people]
         self._update(audience_id, "REMOVE", files)
         return Answer(vendor={"custom_audience_id": audience_id})
 
@@ -165,14 +184,13 @@ class TikTok(Destination):
             page += 1
         return NOT_MADE_YET
 
-    def _upload(self, kind: str, content: bytes) -> str:
-        signature = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    def _upload(self, file: File) -> str:
         found = self._call(
             "POST",
             "dmp/custom_audience/file/upload/",
-            file=("members.csv", content, "text/csv"),
-            file_signature=signature,
-            calculate_type=kind,
+            file=("members.csv", file.content, "text/csv"),
+            file_signature=file.signature,
+            calculate_type=file.kind,
         )
         if not found.get("file_path"):
             raise Retry("TikTok's answer names no file")
@@ -240,13 +258,13 @@ class TikTok(Destination):
         return body.get("data") or {}
 
 
-def _files(members: Sequence[Member]) -> Iterator[tuple[str, bytes]]:
+def _files(members: Sequence[Member]) -> Iterator[File]:
     """A file of each kind that there are any hashes of, one on a line."""
     for place, kind in enumerate(KINDS):
         # One kind at a time: a batch is large, and its hashes would be there twice.
         hashes = (member.identity.split(SEPARATOR)[place] for member in members)
         if lines := "\n".join(filter(None, hashes)).encode():
-            yield kind, lines
+            yield File(kind, lines, hashlib.md5(lines, usedforsecurity=False).hexdigest())
 
 
 def _failure(code: int, answer: requests.Response) -> RegularsError:

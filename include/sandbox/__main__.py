@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 from pathlib import Path
 
 import uvicorn
@@ -19,8 +20,11 @@ def main() -> None:
     parser.add_argument("--latency-ms", type=float, default=0, help="what a vendor call takes")
     options = parser.parse_args()
     options.database.parent.mkdir(parents=True, exist_ok=True)
+    app = create_app(options.database, options.latency_ms)
+    # What is there by now stays; to look through it for garbage takes longer than to read a batch.
+    gc.freeze()
     uvicorn.run(
-        create_app(options.database, options.latency_ms),
+        app,
         host="127.0.0.1",
         port=options.port,
         http=Wire,

@@ -280,7 +280,7 @@ PLACES_OF = {
     "meta": "SELECT identity, rowid FROM meta_members WHERE audience_id = ?",
     "google": "SELECT identity, rowid FROM google_people WHERE list_id = ?",
     "tiktok": """
-        SELECT CAST(calculate_type || hash AS BLOB), rowid FROM tiktok_people WHERE audience_id = ?
+        SELECT hash, rowid FROM tiktok_people WHERE audience_id = ? AND calculate_type = ?
     """,
 }
 
@@ -349,7 +349,7 @@ class Truth:
         self._logged = 0
         self._remembered: dict[tuple[Any, ...], list[sqlite3.Row]] = {}
         self._remembered_at = -1
-        self._places: dict[tuple[str, int], dict[bytes, int]] = {}
+        self._places: dict[tuple[Any, ...], dict[Any, int]] = {}
         self._create()
 
     def _create(self) -> None:
@@ -399,14 +399,14 @@ class Truth:
         self.connection.executescript("".join(f"DROP TABLE IF EXISTS {table};" for table in TABLES))
         self._create()
 
-    def places(self, vendor: str, audience_id: int) -> dict[bytes, int]:
-        """The numbers of an ad audience's members by their identities; vendor: one of PLACES_OF.
+    def places(self, vendor: str, *audience: int | str) -> dict[Any, int]:
+        """The numbers of an ad audience's members by their identities, as PLACES_OF asks for them.
 
         In memory for the reason that PLACES gives. Whoever adds or removes members keeps it.
         """
-        key = (vendor, audience_id)
+        key = (vendor, *audience)
         if key not in self._places:
-            rows = self.connection.execute(PLACES_OF[vendor], (audience_id,))
+            rows = self.connection.execute(PLACES_OF[vendor], audience)
             self._places[key] = dict(map(tuple, rows))
         return self._places[key]
 

@@ -16,6 +16,7 @@ from include.activation.turns import Turns
 from include.connections import Credentials
 from include.destinations.mailchimp import Mailchimp
 from include.destinations.meta import Meta
+from include.erasure.tombstones import add_tombstones
 from include.errors import Reauthorise, Retry, Stop
 from tests.include.activation.shop import QUICK, Person, Shop, audience, people
 from tests.waiting import until
@@ -109,6 +110,21 @@ def test_who_has_moved_since_the_plan_was_made_is_not_sent_to_the_old_address(
 
     assert (sent.adds, sent.superseded) == (1, 1)
     assert len(shop.there(destination)) == 1
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_who_is_erased_is_not_sent_with_a_batch_that_was_prepared(shop: Shop):
+    *others, erased = people(range(4))
+    shop.publish([*others, erased])
+    shop.sandbox.fault(action="hold", method="POST", path="users")
+    with ThreadPoolExecutor(1) as pool:
+        syncing = pool.submit(shop.sync, "meta")
+        shop.sandbox.wait_for_held()
+        add_tombstones(shop.settings, [("platform_id", erased.customer_id)])
+        shop.sandbox.clear_faults()
+        summary = syncing.result()
+    assert (summary.adds, summary.superseded) == (3, 1)
+    assert shop.there("meta") == {f"{person.meta_key}:" for person in others}
 
 
 @pytest.mark.usefixtures("small_batches")

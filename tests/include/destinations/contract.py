@@ -106,6 +106,18 @@ class DestinationContract:
         assert answer.rejections == ()
         assert self.there(sandbox) == {ben.identity}
 
+    def test_what_was_prepared_goes_as_it_would_have_gone(self, sandbox: Sandbox):
+        opened, audience = self.ready(sandbox)
+        members = self.members(range(3))
+        called = len(sandbox.calls())
+        adding, removing = (opened.prepare(verb, members) for verb in ("add", "remove"))
+        assert len(sandbox.calls()) == called
+
+        assert opened.add(audience, Batch(1, members, prepared=adding)).rejections == ()
+        assert self.there(sandbox) == {member.identity for member in members}
+        assert opened.remove(audience, Batch(2, members, prepared=removing)).rejections == ()
+        assert self.there(sandbox) == set()
+
     def test_a_removal_needs_the_identity_alone(self, sandbox: Sandbox):
         opened, audience = self.ready(sandbox)
         ann, ben = self.members(range(2))
@@ -239,4 +251,4 @@ class DestinationContract:
 
     def test_people_are_not_shown_when_printed(self):
         [canary] = addressed(self.destination, {"email": CANARY, "first_name": "Canary"})
-        assert "anary" not in repr(Batch(1, [canary]))
+        assert "anary" not in repr(Batch(1, [canary], prepared=CANARY))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from msgspec import structs
 
 from include.connections import Credentials
 from include.destinations.base import Batch, Member, RemoteAudience
@@ -93,7 +94,7 @@ class TestFileDropOfParquet(TestFileDrop):
         audience = opened.ensure_audience(self.audience_name, fields, None)
         ann, ben = self.members(range(2))
         payloads = [{"vip_tier": "=gold", "days_quiet": 4}, {"days_quiet": "many"}]
-        members = [replace(m, payload=p) for m, p in zip((ann, ben), payloads, strict=True)]
+        members = [structs.replace(m, payload=p) for m, p in zip((ann, ben), payloads, strict=True)]
 
         opened.add(audience, Batch(1, members))
 
@@ -125,7 +126,7 @@ def test_no_cell_of_a_csv_begins_a_formula(tmp_path: Path, hostile: str):
     opened = FileDrop(Credentials(extra={"folder": str(tmp_path)}))
     audience = opened.ensure_audience("a", {"note": "text"}, None)
     [ann] = addressed(FileDrop, {"email": "=a@shop.test", "first_name": hostile})
-    opened.add(audience, Batch(1, [replace(ann, payload={"note": hostile})]))
+    opened.add(audience, Batch(1, [structs.replace(ann, payload={"note": hostile})]))
 
     [(_, [row])] = left(tmp_path, "a")
 

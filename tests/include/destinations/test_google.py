@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from google.ads.datamanager_v1 import IngestAudienceMembersRequest
+from msgspec import structs
 
 from include.connections import Credentials
 from include.destinations.base import Batch, BatchRefused, Outcome, RemoteAudience
@@ -36,7 +37,9 @@ class TestGoogle(DestinationContract):
         opened, audience = self.ready(sandbox)
         good, bad, other = self.members(range(3))
 
-        answer = opened.add(audience, Batch(1, [good, replace(bad, identity="no hash:"), other]))
+        answer = opened.add(
+            audience, Batch(1, [good, structs.replace(bad, identity="no hash:"), other])
+        )
 
         [rejection] = answer.rejections
         assert (rejection.customer_id, rejection.kind) == (bad.customer_id, "fix_data")

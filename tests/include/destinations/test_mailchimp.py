@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import md5
 from types import MappingProxyType
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from include.connections import Credentials
 from include.destinations.base import Batch, BatchRefused, Member, RemoteAudience
@@ -42,7 +42,7 @@ class TestMailchimp(DestinationContract):
         )
         payload = {"vip_tier": "gold *|LNAME|*", "days_quiet": 41, "last_seen": "2026-01-31"}
 
-        opened.add(audience, Batch(1, [replace(ann, payload=payload)]))
+        opened.add(audience, Batch(1, [structs.replace(ann, payload=payload)]))
 
         member = sandbox.members()[ann.identity]
         assert member["status"] == "subscribed"
@@ -74,7 +74,9 @@ class TestMailchimp(DestinationContract):
         opened.remove(audience, Batch(2, [ann]))
         self.change_status(sandbox, ann, status)
 
-        [rejection] = opened.add(audience, Batch(3, [replace(ann, status=known)])).rejections
+        [rejection] = opened.add(
+            audience, Batch(3, [structs.replace(ann, status=known)])
+        ).rejections
 
         assert (rejection.code, rejection.kind) == (status, "suppressed")
         assert sandbox.members()[ann.identity]["status"] == status
@@ -136,7 +138,9 @@ class TestMailchimp(DestinationContract):
         opened, audience = self.with_permissions(sandbox, double_optin=double_optin)
         ann, ben = self.members(range(2))
 
-        answer = opened.add(audience, Batch(1, [replace(ann, payload={"vip_tier": "gold"}), ben]))
+        answer = opened.add(
+            audience, Batch(1, [structs.replace(ann, payload={"vip_tier": "gold"}), ben])
+        )
 
         assert len(answer.rejections) == (2 if double_optin else 0)
         member = sandbox.members()[ann.identity]
@@ -159,7 +163,7 @@ class TestMailchimp(DestinationContract):
         sandbox.post(path, {"status": status, "by": "admin"})
         opened, audience = self.with_permissions(sandbox)
 
-        opened.add(audience, Batch(2, [replace(ann, status=None)]))
+        opened.add(audience, Batch(2, [structs.replace(ann, status=None)]))
 
         member = sandbox.members()[ann.identity]
         assert member["marketing_permissions"] == []
@@ -187,10 +191,10 @@ class TestMailchimp(DestinationContract):
         opened = self.open(sandbox)
         audience = opened.ensure_audience(self.audience_name, {"vip_tier": "text"}, None)
         [ann] = addressed(Mailchimp, {"email": "a@shop.test", "first_name": "Ann"})
-        opened.add(audience, Batch(1, [replace(ann, payload={"vip_tier": "gold"})]))
+        opened.add(audience, Batch(1, [structs.replace(ann, payload={"vip_tier": "gold"})]))
         [nameless] = addressed(Mailchimp, {"email": "a@shop.test"})
 
-        opened.update(audience, Batch(2, [replace(nameless, payload={"vip_tier": None})]))
+        opened.update(audience, Batch(2, [structs.replace(nameless, payload={"vip_tier": None})]))
 
         assert sandbox.members()[ann.identity]["merge_fields"] == {"FNAME": "Ann"}
 

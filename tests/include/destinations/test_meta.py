@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from types import MappingProxyType
 from urllib.parse import quote, urlencode
 
 import pytest
+from msgspec import structs
 
 from include.connections import Credentials
 from include.destinations.base import Batch, Member, RemoteAudience, Session, SessionOver
@@ -129,7 +129,7 @@ class TestMeta(DestinationContract):
         members = self.members(range(4))
         values = [12.345, -3, None, float("nan")]
         worth = [
-            replace(member, payload={"lookalike_value": value})
+            structs.replace(member, payload={"lookalike_value": value})
             for member, value in zip(members, values, strict=True)
         ]
 

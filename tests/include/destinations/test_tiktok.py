@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from hashlib import md5
 from types import MappingProxyType
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from include.connections import Credentials
 from include.destinations.base import Batch, BatchRefused, Outcome
-from include.destinations.tiktok import TikTok
+from include.destinations.tiktok import File, TikTok
 from include.errors import BadInput, Reauthorise, Retry, Stop
 from tests.include.destinations.contract import DestinationContract, addressed, identity
 from tests.sandbox_server import Sandbox
@@ -98,9 +99,11 @@ class TestTikTok(DestinationContract):
         assert type(raised.value) is error
 
     def test_what_is_not_hashed_is_refused(self, sandbox: Sandbox):
-        opened = self.open(sandbox)
+        opened, audience = self.ready(sandbox)
+        address = b"person@shop.test"
+        file = File("EMAIL_SHA256", address, md5(address).hexdigest())
         with pytest.raises(BatchRefused, match="40062"):
-            opened._upload("EMAIL_SHA256", b"person@shop.test")
+            opened.add(audience, Batch(1, self.members([1]), prepared=[file]))
 
 
 # Address and number by the rule that TikTok shares with Google, on Google's published vectors.

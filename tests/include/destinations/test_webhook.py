@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
+from msgspec import structs
 
 from include.connections import Credentials
 from include.destinations.base import Batch, BatchRefused
@@ -45,8 +46,10 @@ class TestWebhook(DestinationContract):
         )
         payload = {"vip_tier": "x" * 5000, "days_quiet": 41}
 
-        opened.add(audience, Batch(1, [replace(ann, payload=payload)]))
-        opened.update(audience, Batch(2, [replace(ann, payload=payload | {"days_quiet": 42})]))
+        opened.add(audience, Batch(1, [structs.replace(ann, payload=payload)]))
+        opened.update(
+            audience, Batch(2, [structs.replace(ann, payload=payload | {"days_quiet": 42})])
+        )
 
         assert self.held(sandbox)[ann.identity] == {
             "identity": hashlib.sha256(b"ann@shop.test").hexdigest(),
