@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -97,14 +98,15 @@ def make_plan(
     destination: Destination,
     audience: Audience,
     snapshot: Snapshot,
-    statuses: str,
+    statuses: Callable[[], str],
     *,
     empties: bool = False,
 ) -> tuple[Plan, bool]:
     """Compare what a snapshot wants with what is held; write the plan unless nothing changes.
 
-    Returns the plan, and whether it was written. `statuses` is the path of what the destination has
-    told us of its contacts. `empties`: nobody is wanted, whatever the snapshot says.
+    Returns the plan, and whether it was written. `statuses` gives the path of what the destination
+    has told us of its contacts, as soon as it is there. `empties`: nobody is wanted, whatever the
+    snapshot says.
     A plan of which nothing was sent is replaced, unless it says the same:
     a person may be looking at it, or have approved it.
     Raises `Stop` if the snapshot is older than the last one synced.
@@ -112,10 +114,10 @@ def make_plan(
     refuse_older(ledger, snapshot)
     bench.show_wanted(snapshot, destination.name, audience.name, nobody=empties)
     bench.show_state(ledger.state)
-    bench.show_statuses(statuses)
     bench.run("diff_memberships")
     bench.run("wanted_changed")
     bench.show_addressed(snapshot, type(destination), "changed_contacts")
+    bench.show_statuses(statuses())
     bench.run(
         "plan_memberships",
         batch_size=destination.batch_size,

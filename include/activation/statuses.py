@@ -5,9 +5,11 @@ The file holds hashed keys and statuses, so that nobody who unsubscribed there i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,22 +38,52 @@ def statuses_path(destination: Destination) -> str:
 
 def refresh_statuses(bench: Workbench, destination: Destination, caller: Caller) -> str:
     """Pull what has changed since the last pull; the path of the file."""
+    with refreshing_statuses(bench, destination, caller) as refreshed:
+        return refreshed()
+
+
+@contextmanager
+def refreshing_statuses(
+    bench: Workbench, destination: Destination, caller: Caller
+) -> Iterator[Callable[[], str]]:
+    """Pull while the block works on: a vendor's answers are mostly waited for.
+
+    What is yielded waits for the rest, and gives the path of the file.
+    """
     path = statuses_path(destination)
     if not destination.status_groups:
-        return path
+        yield lambda: path
+        return
     bench.show_statuses(path)
     [(newest,)] = bench.statement("newest_status").fetchall()
     since = newest.replace(tzinfo=UTC) - OVERLAP if newest else None
     fresh = bench.folder / "fresh.parquet"
+
+    def refreshed() -> str:
+        if pull.result():
+            bench.connection.read_parquet(str(fresh)).create_view("fresh_statuses")
+            bench.store.take(bench.keep(bench.statement("merge_statuses"), path), path)
+        return path
+
+    with ThreadPoolExecutor(1) as aside:
+        pull = aside.submit(_pull, destination, caller, since, fresh)
+        try:
+            yield refreshed
+        except BaseException as error:
+            # Nobody is going to ask for the rest, which may be long.
+            caller.abandon(error)
+            raise
+
+
+def _pull(destination: Destination, caller: Caller, since: datetime | None, file: Path) -> int:
+    """Write what was told to a file; the number of contacts."""
     told = 0
-    with pq.ParquetWriter(fresh, SCHEMA) as writer:
-        for contacts in _pages(destination, caller, since):
+    with pq.ParquetWriter(file, SCHEMA) as writer:
+        # Often nothing has changed, and an empty table is not worth PyArrow's importing pandas.
+        for contacts in filter(None, _pages(destination, caller, since)):
             writer.write_table(_table(contacts))
             told += len(contacts)
-    if told:
-        bench.connection.read_parquet(str(fresh)).create_view("fresh_statuses")
-        bench.store.take(bench.keep(bench.statement("merge_statuses"), path), path)
-    return path
+    return told
 
 
 def _pages(

@@ -16,7 +16,7 @@ from include.activation.plan import HASH_LENGTH, Plan, load_plan, make_plan
 from include.activation.receipts import acknowledged, read_receipts
 from include.activation.send import send_batches
 from include.activation.state import fold_plan
-from include.activation.statuses import refresh_statuses, statuses_path
+from include.activation.statuses import refreshing_statuses, statuses_path
 from include.activation.workbench import open_workbench
 from include.connections import Credentials
 from include.destinations import Destination, open_destination
@@ -324,8 +324,10 @@ def _plan(work: Work) -> PlanSummary:
     if begun := ledger.unfinished():
         return _plan_summary(ledger, load_plan(ledger, begun), written=True, resumed=True)
     caller = work.caller()
-    with open_workbench(work.settings, work.store) as bench:
-        statuses = refresh_statuses(bench, destination, caller)
+    with (
+        open_workbench(work.settings, work.store) as bench,
+        refreshing_statuses(bench, destination, caller) as statuses,
+    ):
         plan, written = make_plan(
             bench,
             ledger,

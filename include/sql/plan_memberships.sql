@@ -28,8 +28,9 @@ select
 from statuses
 where
     identity_key in (
+        -- where everybody has an address, `is not null` is no condition any more
         select wanted_there.identity_key from wanted_there
-        where wanted_there.identity_key is not null
+        where wanted_there.identity <> ''
     );
 
 create temp table held_now as

@@ -36,7 +36,9 @@ class Desk:
         snapshot = self.shop.publish(wanted)
         mailchimp = Mailchimp(self.shop.credentials["mailchimp"])
         with open_workbench(self.shop.settings, self.shop.store) as bench:
-            return make_plan(bench, self.ledger, mailchimp, DECLARED, snapshot, "no/statuses")
+            return make_plan(
+                bench, self.ledger, mailchimp, DECLARED, snapshot, lambda: "no/statuses"
+            )
 
     def rows(self, plan: Plan) -> list[dict[str, Any]]:
         path = self.shop.store.locate(self.ledger.path(plan.plan_id, "plan.parquet"))

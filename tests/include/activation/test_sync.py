@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from include.activation import sync as activation
 from include.activation.audiences import Guard
+from include.activation.calls import Patience
 from include.connections import Credentials
 from include.destinations.mailchimp import Mailchimp
 from include.destinations.meta import Meta
@@ -269,6 +271,20 @@ def test_an_older_snapshot_is_refused(shop: Shop, destination: str):
     shop.publish(people(range(2)), published_at=long_ago())
     with pytest.raises(Stop, match="older"):
         shop.sync(destination)
+
+
+def test_statuses_are_not_waited_for_once_it_is_known_that_there_will_be_no_plan(shop: Shop):
+    shop.publish(people(range(3)))
+    shop.sync("mailchimp")
+    shop.publish(people(range(2)), published_at=long_ago())
+    shop.sandbox.fault(method="GET", path="/members", times=None, action="status", status=429)
+    patient = Patience(attempts=2, first_wait=20, longest_wait=100, deadline=300)
+    began = time.monotonic()
+
+    with pytest.raises(Stop, match="older"):
+        shop.sync("mailchimp", patience=patient)
+
+    assert time.monotonic() - began < patient.first_wait
 
 
 def test_another_list_than_the_one_we_keep_account_of_is_refused(shop: Shop):
