@@ -62,7 +62,9 @@ def refreshing_statuses(
     def refreshed() -> str:
         if pull.result():
             bench.connection.read_parquet(str(fresh)).create_view("fresh_statuses")
-            bench.store.take(bench.keep(bench.statement("merge_statuses"), path), path)
+            [counts] = bench.run("known_statuses").to_pylist()
+            if counts["told_count"] != counts["known_count"]:
+                bench.store.take(bench.keep(bench.statement("merge_statuses"), path), path)
         return path
 
     with ThreadPoolExecutor(1) as aside:

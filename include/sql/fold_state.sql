@@ -1,6 +1,17 @@
 -- State after a plan: rows the plan did not touch, and what came of those it did. Folding the same plan
 -- twice gives the same state. Variables: plan_id, started_at, most_tries.
+-- Whom the plan touched is told by equalities alone: for one `exists` with an `or` in it, DuckDB first
+-- groups the whole state by all that is compared, for half of the time and of the memory.
 with
+
+-- another address has taken the place of the one that was refused
+replaced as (
+    select
+        member_key,
+        'rejected' as status
+    from plan
+    where operation <> 'remove'
+),
 
 -- what is said of an address holds for every customer behind it
 exceptions as (
@@ -41,16 +52,10 @@ outcomes as (
 
 select held.*
 from held
-where
-    not exists (
-        select 1 from plan
-        where plan.member_key = held.member_key
-            and (
-                plan.identity = held.identity
-                -- another address has taken the place of the one that was refused
-                or (held.status = 'rejected' and plan.operation <> 'remove')
-            )
-    )
+anti join plan
+    on held.member_key = plan.member_key and held.identity = plan.identity
+anti join replaced
+    on held.member_key = replaced.member_key and held.status = replaced.status
 
 union all
 

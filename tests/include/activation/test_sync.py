@@ -169,6 +169,25 @@ def test_who_unsubscribed_at_mailchimp_is_left_alone(shop: Shop):
     assert shop.sync("mailchimp").plan_id is None
 
 
+def test_statuses_are_written_only_if_something_new_was_told(shop: Shop):
+    ann, ben = people(range(2))
+    path = "activation/mailchimp/statuses-regulars.parquet"
+    shop.publish([ann, ben])
+    shop.sync("mailchimp")
+    shop.sync("mailchimp")
+    written = shop.store.version(path)
+
+    shop.sync("mailchimp")
+
+    assert written == shop.store.version(path) != ""
+
+    status = f"/_mailchimp/regulars/members/{ann.mailchimp_id}/status"
+    shop.sandbox.post(status, {"status": "unsubscribed"})
+    shop.sync("mailchimp")
+
+    assert written != shop.store.version(path)
+
+
 def test_who_subscribes_again_by_themselves_comes_back(shop: Shop):
     [ann] = people([1])
     shop.publish(people(range(2)), audience="others")
