@@ -481,6 +481,8 @@ class Lists:
         else:
             counted = self.truth.statuses(list_id)
             total = sum(counted.get(name, 0) for name in wanted)
+        if total <= offset:
+            return [], total
         rows = self.truth.all(
             """
             SELECT members.* FROM (
