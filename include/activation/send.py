@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import sys
 import time
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -50,9 +49,6 @@ ROWS_AT_ONCE = 10_000
 ROWS_IN_HAND = 1000
 # Rows are many and hold no cycles: to look for some at the usual pace takes a fifth of the time.
 OBJECTS_BETWEEN_COLLECTIONS = 100_000
-# How long a thread may compute while others, which are about to call, wait for the interpreter; by
-# itself it is five times as long, dozens of times between an answer and the next call.
-COMPUTES_SECONDS = 0.001
 # How many rows of one batch are looked for one by one when it is refused as a whole; if more are
 # bad, it is not the rows.
 MOST_POISONED = 5
@@ -106,21 +102,18 @@ def send_batches(
     sender = Sender(ledger, destination, plan, caller, bench.watch)
     parcels = _parcels(bench, ledger, destination, plan, snapshot, statuses, done)
     # Closed before the workbench is, whatever happens: the next slice may be on it.
-    with _devoted(), closing(parcels):
+    with _seldom_collected(), closing(parcels):
         sender.send(parcels)
 
 
 @contextmanager
-def _devoted() -> Iterator[None]:
-    """The interpreter as it serves sending best, for as long as the block lasts."""
-    pace, interval = gc.get_threshold(), sys.getswitchinterval()
-    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *pace[1:])
-    sys.setswitchinterval(COMPUTES_SECONDS)
+def _seldom_collected() -> Iterator[None]:
+    usual = gc.get_threshold()
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *usual[1:])
     try:
         yield
     finally:
-        gc.set_threshold(*pace)
-        sys.setswitchinterval(interval)
+        gc.set_threshold(*usual)
 
 
 class Sender:
