@@ -38,10 +38,14 @@ def show_table(console: Console, title: str, rows: Sequence[Mapping[str, object]
         padding=(0, GAP - 1, 0, 0),
         pad_edge=False,
     )
-    columns = [[key.replace("_", " "), *(_shown(row[key]) for row in rows)] for key in rows[0]]
-    widths = [min(LONGEST_NAME, max(map(_longest_word, cells))) for cells in columns]
+    headings = [key.replace("_", " ") for key in rows[0]]
+    columns = [[_shown(row[key]) for row in rows] for key in rows[0]]
+    widths = [
+        min(LONGEST_NAME, max(map(_longest_word, [heading, *cells])))
+        for heading, cells in zip(headings, columns, strict=True)
+    ]
     has_room = sum(widths) + GAP * len(widths) <= console.width
-    for place, (heading, *cells) in enumerate(columns):
+    for place, (heading, cells) in enumerate(zip(headings, columns, strict=True)):
         table.add_column(
             heading,
             overflow="fold",
@@ -49,8 +53,8 @@ def show_table(console: Console, title: str, rows: Sequence[Mapping[str, object]
             min_width=widths[place] if has_room else None,
             no_wrap=place == 0 and widths[0] <= console.width // 2,
         )
-    for row in rows:
-        table.add_row(*(Text(_shown(value)) for value in row.values()))
+    for row in zip(*columns, strict=True):
+        table.add_row(*map(Text, row))
     console.print(table)
 
 
