@@ -186,8 +186,14 @@ def test_a_question_that_nobody_answers_in_time_sends_nothing(office: Office):
     run = office.start("lapsed_buyers")
     until(lambda: waiting(office, run) == {"mailchimp.guard", "meta.guard"})
     calls = len(office.shop.sandbox.calls())
-    office.let_time_run_out(run)
-    until(lambda: office.state(run) == "success")
+
+    def has_ended_with_nobody_answering() -> bool:
+        # Airflow takes a worker for killed whose end it notices only after the question's, and
+        # asks once more.
+        office.let_time_run_out(run)
+        return office.state(run) == "success"
+
+    until(has_ended_with_nobody_answering)
     assert office.states(run)["mailchimp.send"] == "skipped"
     assert office.states(run)["meta.send"] == "skipped"
     assert len(office.shop.sandbox.calls()) == calls
