@@ -15,11 +15,9 @@ import fcntl
 import hashlib
 import logging
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 
@@ -30,7 +28,7 @@ from include.errors import GateFailed, Retry, Stop
 from include.quality import report as reports
 from include.quality.builds import fingerprint, models_checksum, published_tables
 from include.settings import Settings
-from include.store import PRIVATE, Store, make_private_folder
+from include.store import PRIVATE, Store, copies, make_private_folder
 from include.warehouse import Warehouse, visit
 
 CURRENT = "published/current.json"
@@ -92,7 +90,7 @@ class Snapshot(BaseModel):
         file = f"{self.folder}/{table}.parquet"
         if self._store.is_local:
             return self._store.locate(file)
-        fetched = Path(_fetched().name) / self.snapshot_id / f"{table}.parquet"
+        fetched = copies() / self.snapshot_id / f"{table}.parquet"
         if not fetched.exists():
             fetched.parent.mkdir(exist_ok=True)
             arriving = fetched.with_suffix(".arriving")
@@ -403,9 +401,3 @@ class Plan(BaseModel):
 def _sha256(file: Path) -> str:
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-@cache
-def _fetched() -> tempfile.TemporaryDirectory[str]:
-    """This process's copies of files from an object store; gone when it ends."""
-    return tempfile.TemporaryDirectory(prefix="regulars-snapshots-")

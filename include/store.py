@@ -6,6 +6,7 @@ workers can read them, and a crash at any instant leaves either the old file or 
 
 from __future__ import annotations
 
+import atexit
 import errno
 import fcntl
 import os
@@ -13,7 +14,8 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -148,14 +150,8 @@ class Store:
         """
         home = Path(self.root) if self.is_local else Path(tempfile.gettempdir())
         make_private_folder(home)
-        _sweep(home)
-        with tempfile.TemporaryDirectory(prefix=WORKSPACE, dir=home) as folder:
-            lock = os.open(folder, os.O_RDONLY)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                yield folder
-            finally:
-                os.close(lock)
+        with _locked_folder(home) as folder:
+            yield folder
 
     def abandoned(self) -> bool:
         """Whether killed processes have left workspaces that are not swept yet."""
@@ -180,6 +176,26 @@ def _names(protocol: str | tuple[str, ...]) -> tuple[str, ...]:
     return (protocol,) if isinstance(protocol, str) else protocol
 
 
+_until_dropped = ExitStack()
+
+
+@cache
+def copies() -> Path:
+    """This process's folder for copies from an object store, until it drops them or ends.
+
+    What a killed process left is removed by the next one: it may hold contacts. A task of Airflow
+    counts as killed, since it ends without its exit handlers.
+    """
+    return Path(_until_dropped.enter_context(_locked_folder(Path(tempfile.gettempdir()))))
+
+
+@atexit.register
+def drop_copies() -> None:
+    """Remove this process's copies from an object store."""
+    copies.cache_clear()
+    _until_dropped.close()
+
+
 def keep_private() -> None:
     """From now on, what this process writes is its owner's alone.
 
@@ -192,6 +208,19 @@ def make_private_folder(folder: Path) -> None:
     """Make a folder, and those above it that are missing, for its owner alone."""
     for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
         missing.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+
+
+@contextmanager
+def _locked_folder(home: Path) -> Iterator[str]:
+    """A temporary folder whose lock tells that its process lives."""
+    _sweep(home)
+    with tempfile.TemporaryDirectory(prefix=WORKSPACE, dir=home) as folder:
+        lock = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield folder
+        finally:
+            os.close(lock)
 
 
 def _is_free(folder: Path) -> bool:

@@ -46,7 +46,7 @@ from include.erasure.tombstones import (
 from include.erasure.warehouse import compact, is_purged, purge_warehouse
 from include.errors import RegularsError, Retry
 from include.settings import Settings
-from include.store import Store, make_private_folder
+from include.store import Store, drop_copies, make_private_folder
 from include.warehouse import Warehouse, visit
 
 FOLDER = "erasure"
@@ -115,12 +115,16 @@ def erase(
     """
     progress = progress or _silent
     with _alone(settings):
-        done = _finish_begun(settings)
-        if requests is None:
-            requests = _open(settings, only)
-        if requests:
-            erasure = _Erasure(settings, requests, credentials, progress, patience, waiting)
-            done.append(erasure.run())
+        try:
+            done = _finish_begun(settings)
+            if requests is None:
+                requests = _open(settings, only)
+            if requests:
+                erasure = _Erasure(settings, requests, credentials, progress, patience, waiting)
+                done.append(erasure.run())
+        finally:
+            # They were made before the people were gone.
+            drop_copies()
     return done
 
 

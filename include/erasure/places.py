@@ -32,7 +32,7 @@ from include.settings import Settings
 from include.sources.base import BadPage, Source
 from include.sources.declarations import load_sources
 from include.sources.webhooks import inbox
-from include.store import ABANDONED_AFTER_SECONDS, Store
+from include.store import ABANDONED_AFTER_SECONDS, Store, copies
 from include.warehouse import Warehouse
 
 RECORD = ".page.json"
@@ -53,8 +53,6 @@ class Places:
         self.store = Store(settings.store)
         self.people = people
         self.report = progress
-        # From an object store; gone with this object.
-        self._fetched = tempfile.TemporaryDirectory(prefix="regulars-erasure-")
         self.needles = [
             value.lstrip("+").encode()
             for kind in ("email", "phone")
@@ -361,7 +359,7 @@ class Places:
     def _local(self, path: str) -> str:
         if self.store.is_local:
             return self.store.locate(path)
-        fetched = Path(self._fetched.name) / path.replace("/", "-")
+        fetched = copies() / path.replace("/", "-")
         self.store.filesystem.get_file(self.store.locate(path), str(fetched))
         return str(fetched)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from include.settings import PROJECT
-from include.store import ABANDONED_AFTER_SECONDS, Store
+from include.store import ABANDONED_AFTER_SECONDS, Store, copies, drop_copies
 
 
 @pytest.fixture(params=["folder", "object store"])
@@ -75,3 +75,29 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_a_living_one_keep
         with store.workspace():
             assert not left.exists()
             assert Path(living).exists()
+
+
+def test_copies_from_an_object_store_outlive_no_process_by_more_than_the_next_one():
+    code = (
+        "import os, sys; from include.store import copies\n"
+        "(copies() / 'contacts').touch(); print(copies(), flush=True)\n"
+        "if sys.argv[1] == 'as a task of Airflow': os._exit(0)\n"
+    )
+    ended, killed = (
+        Path(
+            subprocess.check_output(
+                [sys.executable, "-c", code, how], text=True, cwd=PROJECT
+            ).strip()
+        )
+        for how in ("by itself", "as a task of Airflow")
+    )
+    assert not ended.exists()
+    assert (killed / "contacts").exists()
+    long_ago = time.time() - 2 * ABANDONED_AFTER_SECONDS
+    os.utime(killed, (long_ago, long_ago))
+    drop_copies()
+    first = copies()
+    assert not killed.exists()
+    drop_copies()
+    assert not first.exists()
+    assert copies().exists()
