@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -33,7 +34,7 @@ from include.landing import ingest, rebuild
 from include.lease import hold_lease
 from include.publishing import ANALYTICS, current
 from include.settings import Settings
-from include.store import Store
+from include.store import Store, copies
 from tests.faults.killing import doom
 from tests.faults.processes import PROCESSES
 from tests.include.activation.shop import QUICK, Person, Shop
@@ -161,7 +162,7 @@ class Trade:
 
     def pushed(self, kind: str) -> set[str]:
         """The records of Mailchimp's store by our account."""
-        rows = duckdb.read_parquet(self.shop.store.locate(PUSHED))
+        rows = duckdb.read_parquet(str(self.shop.local(PUSHED)))
         return {row[0] for row in rows.filter(f"kind = '{kind}'").select("record_id").fetchall()}
 
     @property
@@ -179,7 +180,11 @@ class Trade:
 
     def traces(self) -> list[str]:
         """Where anything of the canary is left: files of ours, and what the vendors hold."""
-        found = [str(path) for path in files(self.shop.settings.home) if is_in(path)]
+        kept = self.shop.store
+        remote = [] if kept.is_local else kept.filesystem.find(kept.root)
+        fetched = [self.shop.local(str(path).removeprefix(f"{kept.root}/")) for path in remote]
+        ours = [*files(self.shop.settings.home), *fetched, *files(copies())]
+        found = [str(path) for path in ours if is_in(path)]
         truth = self.shop.sandbox.truth()
         for known in truth["mailchimp"]["lists"].values():
             # By this hash Mailchimp itself refuses who was deleted permanently.
@@ -189,8 +194,10 @@ class Trade:
 
 
 @pytest.fixture
-def trade(tmp_path: Path, sandbox: Sandbox) -> Trade:
-    shop = Shop(tmp_path / "home", sandbox)
+def trade(tmp_path: Path, sandbox: Sandbox, request: pytest.FixtureRequest) -> Trade:
+    is_remote = getattr(request, "param", "folder") == "object store"
+    store_url = f"memory://{uuid.uuid4()}" if is_remote else None
+    shop = Shop(tmp_path / "home", sandbox, store_url)
     settings = declare(tmp_path, ORDERS, CONTACTS, REQUESTS)
     shop.settings = shop.settings.model_copy(update={"sources": settings.sources})
     everybody = [CANARY, *OTHERS]
@@ -250,6 +257,7 @@ def is_in(path: Path) -> bool:
     return any(trace.encode() in text or trace.encode() in dashed for trace in TRACES)
 
 
+@pytest.mark.parametrize("trade", ["folder", "object store"], indirect=True)
 def test_case_42_after_an_erasure_nothing_of_the_person_is_anywhere_and_figures_stay(trade: Trade):
     before = raw(trade.shop.settings, "order_lines")
     places = {Path(place).suffix for place in trade.traces()}
@@ -291,7 +299,7 @@ def test_case_42_after_an_erasure_nothing_of_the_person_is_anywhere_and_figures_
     snapshot = current(trade.shop.store)
     assert snapshot is not None
     snapshot.verify()
-    with duckdb.connect(trade.shop.store.locate(ANALYTICS), read_only=True) as analytics:
+    with duckdb.connect(str(trade.shop.local(ANALYTICS)), read_only=True) as analytics:
         [(people,)] = analytics.sql("select count(*) from customers").fetchall()
         comments = analytics.sql("select comment from duckdb_columns() where comment is not null")
         assert (people, comments.fetchall()) == (len(OTHERS), [("The key.",)])

@@ -142,8 +142,17 @@ class Shop:
         self.credentials[destination] = replace(known, password="0" * 32 + "-us1")
 
     def state(self, destination: str, name: str = "lapsed_vips") -> list[dict[str, Any]]:
-        path = self.store.locate(f"activation/{destination}/{name}/state.parquet")
-        return duckdb.read_parquet(path).to_arrow_table().to_pylist()
+        path = self.local(f"activation/{destination}/{name}/state.parquet")
+        return duckdb.read_parquet(str(path)).to_arrow_table().to_pylist()
+
+    def local(self, path: str) -> Path:
+        """A file of the store, for those who read none but local ones."""
+        if self.store.is_local:
+            return Path(self.store.locate(path))
+        file = self.settings.home.with_name("fetched") / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(self.store.read(path))
+        return file
 
     def held(self, destination: str, name: str = "lapsed_vips") -> set[str]:
         rows = self.state(destination, name)
