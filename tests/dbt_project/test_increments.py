@@ -228,6 +228,7 @@ def in_full(shop: Shop, folder: Path, day: date) -> dict[str, list[tuple[Any, ..
     return state(other)
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_an_increment_equals_a_full_build_whatever_happened(tmp_path, seed):
     shop = Shop(tmp_path / "shop")
