@@ -60,15 +60,14 @@ silences as (
 
 ),
 
--- A stage that ends by itself does so only if nothing has happened since it began (ends_stage_of).
+-- What begins a stage: an order, or a silence that has lasted for so long.
 entries as (
 
     select
         *,
         case when is_new then 'new' else 'active' end as stage,
         ordered_date as entered_date,
-        cast(0 as bigint) as recency_days,
-        cast(null as date) as ends_stage_of
+        cast(0 as bigint) as recency_days
     from silences
     where ordered_date = first_order_date
 
@@ -76,23 +75,9 @@ entries as (
 
     select
         *,
-        'active' as stage,
-        {{ add_days('ordered_date', var('new_customer_days') + 1) }} as entered_date,
-        {{ var('new_customer_days') + 1 }} as recency_days,
-        ordered_date as ends_stage_of
-    from silences
-    where
-        is_new
-        and silent_days > {{ var('new_customer_days') + 1 }}
-
-    union all
-
-    select
-        *,
         'at_risk' as stage,
         {{ add_days('ordered_date', 'at_risk_days') }} as entered_date,
-        cast(at_risk_days as bigint) as recency_days,
-        null as ends_stage_of
+        cast(at_risk_days as bigint) as recency_days
     from silences
     where
         silent_days > at_risk_days
@@ -104,8 +89,7 @@ entries as (
         *,
         'lapsed' as stage,
         {{ add_days('ordered_date', 'lapsed_days') }} as entered_date,
-        cast(lapsed_days as bigint) as recency_days,
-        null as ends_stage_of
+        cast(lapsed_days as bigint) as recency_days
     from silences
     where
         silent_days > lapsed_days
@@ -117,8 +101,7 @@ entries as (
         *,
         'lost' as stage,
         {{ add_days('ordered_date', 'lost_days') }} as entered_date,
-        cast(lost_days as bigint) as recency_days,
-        null as ends_stage_of
+        cast(lost_days as bigint) as recency_days
     from silences
     where silent_days > lost_days
 
@@ -128,83 +111,91 @@ entries as (
         *,
         case when days_to_next_order >= lapsed_days then 'won_back' else 'active' end as stage,
         next_order_date as entered_date,
-        days_to_next_order as recency_days,
-        null as ends_stage_of
+        days_to_next_order as recency_days
     from silences
     where
         days_to_next_order >= at_risk_days
         or (is_new and days_to_next_order <= {{ var('new_customer_days') + 1 }})
 
-    union all
-
-    select
-        *,
-        'active' as stage,
-        {{ add_days('next_order_date', var('won_back_days') + 1) }} as entered_date,
-        {{ var('won_back_days') + 1 }} as recency_days,
-        next_order_date as ends_stage_of
-    from silences
-    where
-        days_to_next_order >= lapsed_days
-        and {{ add_days('next_order_date', var('won_back_days') + 1) }} <= {{ as_of() }}
-
 ),
 
-entries_with_latest as (
+stays as (
 
     select
-        *,
-        max(case when ends_stage_of is null then entered_date end) over (
-            partition by customer_id
-            order by entered_date, ends_stage_of nulls first
-            rows between unbounded preceding and 1 preceding
-        ) as latest_entered_date
+        customer_id,
+        stage,
+        entered_date,
+        recency_days,
+        frequency,
+        expected_days_between_orders,
+        at_risk_after_days,
+        lapsed_after_days,
+        lead(entered_date) over (partition by customer_id order by entered_date)
+            as next_entered_date,
+        {{ add_days(
+            'entered_date',
+            "case stage when 'new' then " ~ (var('new_customer_days') + 1)
+            ~ " when 'won_back' then " ~ (var('won_back_days') + 1) ~ " end"
+        ) }} as over_date
 
     from entries
 
 ),
 
-changes as (
+-- To be new, or back, ends by itself if nothing else has happened by then.
+stays_with_end as (
 
     select
         *,
+        over_date <= {{ as_of() }}
+        and (next_entered_date is null or over_date < next_entered_date) as is_over,
         stage = 'at_risk' as is_at_risk,
         stage in ('lapsed', 'lost') as is_lapsed
 
-    from entries_with_latest
-
-    where
-        ends_stage_of is null
-        or ends_stage_of = latest_entered_date
+    from stays
 
 ),
 
 final as (
 
     select
-        customer_id,
-        stage,
-        entered_date,
-        lead(entered_date) over (partition by customer_id order by entered_date) as left_date,
+        stays.customer_id,
+        stays.stage,
+        stays.entered_date,
+        case when stays.is_over then stays.over_date else stays.next_entered_date end as left_date,
         case
-            when stage in ('at_risk', 'lapsed', 'lost') then {{ lapse_reason() }}
-            when ends_stage_of is not null
-                then concat('no longer new or back: ', recency_days - 1, ' days have gone by')
-            when recency_days = 0 then 'first order'
-            when stage = 'won_back'
+            when stays.stage in ('at_risk', 'lapsed', 'lost') then {{ lapse_reason() }}
+            when stays.recency_days = 0 then 'first order'
+            when stays.stage = 'won_back'
                 then concat(
-                    'ordered again after ', recency_days, ' days',
+                    'ordered again after ', stays.recency_days, ' days',
                     case
-                        when frequency > 1
+                        when stays.frequency > 1
                             then concat(
-                                ', usual gap ', round(expected_days_between_orders, 0)::integer
+                                ', usual gap ',
+                                round(stays.expected_days_between_orders, 0)::integer
                             )
                     end
                 )
-            else concat('ordered again after ', recency_days, ' days')
+            else concat('ordered again after ', stays.recency_days, ' days')
         end as reason
+    from stays_with_end as stays
+    cross join {{ ref('int_population') }} as population
 
-    from changes
+    union all
+
+    select
+        customer_id,
+        'active' as stage,
+        over_date as entered_date,
+        next_entered_date as left_date,
+        concat(
+            'no longer new or back: ',
+            {{ days_between('entered_date', 'over_date') }} - 1,
+            ' days have gone by'
+        ) as reason
+    from stays_with_end
+    where is_over
 
 )
 
