@@ -298,10 +298,7 @@ class _Load:
             if not name.endswith(_RECORD):
                 continue
             path = f"{landing}/{name.removesuffix(_RECORD)}"
-            local = Path(self.store.locate(path))
-            if not self.store.is_local:
-                local = folder / local.name
-                self.store.filesystem.get_file(self.store.locate(path), str(local))
+            local = Path(self.store.local(path, folder))
             copy = recorded(json.loads(self.store.read(f"{landing}/{name}")), local)
             if not local.exists() or checksum(local) != copy.checksum:
                 raise BadInput(f"{path} is not what was landed: restore it from a backup")

@@ -94,7 +94,7 @@ class Snapshot(BaseModel):
         if not fetched.exists():
             fetched.parent.mkdir(exist_ok=True)
             arriving = fetched.with_suffix(".arriving")
-            self._store.filesystem.get_file(self._store.locate(file), str(arriving))
+            self._store.fetch(file, arriving)
             self._check(table, arriving)
             arriving.chmod(PRIVATE)
             arriving.replace(fetched)
@@ -191,7 +191,7 @@ def amend(
         if is_changed and store.exists(ANALYTICS):
             analytics = workspace / "analytics.duckdb"
             before = workspace / "before.duckdb"
-            store.filesystem.get_file(store.locate(ANALYTICS), str(before))
+            store.fetch(ANALYTICS, before)
             rewrite_analytics(str(before), analytics)
             store.take(analytics, ANALYTICS)
         for name in store.list("published"):
@@ -218,7 +218,7 @@ def _amend(
     for table in snapshot.tables:
         file = f"{snapshot.folder}/{table}.parquet"
         source = workspace / "before.parquet"
-        store.filesystem.get_file(store.locate(file), str(source))
+        store.fetch(file, source)
         target = workspace / "after.parquet"
         rows = rewrite(table, str(source), target)
         if rows is not None:

@@ -105,8 +105,7 @@ class Quarantine:
         """A copy of the page in a local folder, to be tried again."""
         copy = recorded(page.page, folder)
         local = folder / copy.landing_name
-        path = self.store.locate(self._path(page.source, copy))
-        self.store.filesystem.get_file(path, str(local))
+        self.store.fetch(self._path(page.source, copy), local)
         return recorded(page.page, local)
 
     def remove(self, page: Quarantined) -> None:

@@ -66,6 +66,21 @@ class Store:
         content: bytes = self.filesystem.cat_file(self.locate(path))
         return content
 
+    def fetch(self, path: str, target: Path) -> None:
+        """Copy a file to this machine. Raises `FileNotFoundError`."""
+        self.filesystem.get_file(self.locate(path), str(target))
+
+    def local(self, path: str, folder: Path | None = None) -> str:
+        """Where a file can be read on this machine: in place, or as a copy in a folder.
+
+        Without a folder the copy is among this process's `copies`.
+        """
+        if self.is_local:
+            return self.locate(path)
+        fetched = (folder or copies()) / path.replace("/", "-")
+        self.fetch(path, fetched)
+        return str(fetched)
+
     def write(self, path: str, content: bytes) -> None:
         """Put the file in place in one atomic step, replacing an older one."""
         if not self.is_local:

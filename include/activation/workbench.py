@@ -48,7 +48,7 @@ class Workbench(Warehouse):
 
     def _parquet(self, path: str) -> duckdb.DuckDBPyRelation:
         try:
-            return self.connection.read_parquet(self._local(path))
+            return self.connection.read_parquet(self.store.local(path, self.folder))
         except (duckdb.InvalidInputException, duckdb.IOException) as error:
             raise Stop(f"{path} is damaged: put it back from a backup") from error
 
@@ -118,13 +118,6 @@ class Workbench(Warehouse):
         file = self.folder / Path(path).name
         relation.write_parquet(str(file), compression=CODEC, row_group_size=row_group_size)
         return file
-
-    def _local(self, path: str) -> str:
-        if self.store.is_local:
-            return self.store.locate(path)
-        fetched = self.folder / path.replace("/", "-")
-        self.store.filesystem.get_file(self.store.locate(path), str(fetched))
-        return str(fetched)
 
 
 @contextmanager

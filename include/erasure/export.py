@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +55,8 @@ def export_person(settings: Settings, request: Request, target: Path) -> dict[st
                 _take(held, f"published.{table}", rows, rows.columns)
         for ledger in ledgers(store):
             if store.exists(ledger.state):
-                with _local(store, ledger.state) as file:
-                    rows = connection.read_parquet(file)
-                    _take(held, f"sent.{ledger.destination}.{ledger.audience}", rows, rows.columns)
+                rows = connection.read_parquet(store.local(ledger.state))
+                _take(held, f"sent.{ledger.destination}.{ledger.audience}", rows, rows.columns)
     held |= _commerce(settings, store, people, held)
     _write(target, {"identifiers": sorted(people.identifiers), "tables": held})
     return {table: len(rows) for table, rows in held.items()}
@@ -95,14 +93,3 @@ def _write(target: Path, content: dict[str, Any]) -> None:
         raise BadInput(f"{target} is there already: name another file") from None
     with os.fdopen(descriptor, "w") as file:
         json.dump(content, file, indent=1, default=str, ensure_ascii=False)
-
-
-@contextmanager
-def _local(store: Store, path: str) -> Iterator[str]:
-    if store.is_local:
-        yield store.locate(path)
-        return
-    with store.workspace() as folder:
-        file = f"{folder}/file.parquet"
-        store.filesystem.get_file(store.locate(path), file)
-        yield file

@@ -32,7 +32,7 @@ from include.settings import Settings
 from include.sources.base import BadPage, Source
 from include.sources.declarations import load_sources
 from include.sources.webhooks import inbox
-from include.store import ABANDONED_AFTER_SECONDS, Store, copies
+from include.store import ABANDONED_AFTER_SECONDS, Store
 from include.warehouse import Warehouse
 
 RECORD = ".page.json"
@@ -71,7 +71,7 @@ class Places:
             for copy, path in self._landed(f"landing/{name}"):
                 source = sources.get(name)
                 if source is None:
-                    if self._is_mentioned(Path(self._local(path))):
+                    if self._is_mentioned(self.store.local(path)):
                         raise BadInput(
                             f"{path} is about a person who is to be erased, and source {name} is"
                             " not declared any more: declare it, or remove its landing files"
@@ -107,7 +107,7 @@ class Places:
                     quarantine.remove(page)
                     count += 1
         for path in quarantine.leftovers():
-            if self._is_mentioned(Path(self._local(path))):
+            if self._is_mentioned(self.store.local(path)):
                 self.store.remove(path)
                 count += 1
         return count
@@ -166,7 +166,7 @@ class Places:
                 files += [ledger.path(one, "plan.parquet") for one in ledger.plan_ids()]
                 for path in files:
                     if self.store.exists(path):
-                        rows = warehouse.connection.read_parquet(self._local(path))
+                        rows = warehouse.connection.read_parquet(self.store.local(path))
                         about = rows.filter(
                             duckdb.ColumnExpression("customer_id").isin(
                                 *map(duckdb.ConstantExpression, accounts)
@@ -285,7 +285,7 @@ class Places:
                 path = f"{folder}/{name.removesuffix(RECORD)}"
                 if self.store.exists(path):
                     described = json.loads(self.store.read(f"{folder}/{name}"))
-                    yield recorded(described, Path(self._local(path))), path
+                    yield recorded(described, Path(self.store.local(path))), path
 
     def _drop_leftovers(self, folder: str) -> None:
         """What a killed erasure has replaced and not removed yet; it has no record any more."""
@@ -295,7 +295,7 @@ class Places:
             if name.endswith(RECORD) or f"{name}{RECORD}" in names:
                 continue
             path = f"{folder}/{name}"
-            if name.partition("-")[0] in replaced or self._is_mentioned(Path(self._local(path))):
+            if name.partition("-")[0] in replaced or self._is_mentioned(self.store.local(path)):
                 self.store.remove(path)
 
     def _receipts(self, ledger: Ledger, plan_id: str) -> int:
@@ -316,7 +316,7 @@ class Places:
             return 0
         with self.store.workspace() as folder:
             file = Path(folder) / "without.parquet"
-            found = purge_file(warehouse.connection, self._local(path), file, is_figures=False)
+            found = purge_file(warehouse.connection, self.store.local(path), file, is_figures=False)
             if found is None:
                 return 0
             if not is_dry:
@@ -356,16 +356,9 @@ class Places:
             "temp_directory": f"{folder}/spill",
         }
 
-    def _local(self, path: str) -> str:
-        if self.store.is_local:
-            return self.store.locate(path)
-        fetched = copies() / path.replace("/", "-")
-        self.store.filesystem.get_file(self.store.locate(path), str(fetched))
-        return str(fetched)
-
-    def _is_mentioned(self, file: Path) -> bool:
+    def _is_mentioned(self, file: str | Path) -> bool:
         """Whether a file's text holds an address or a number; also if it is no text at all."""
-        content = _uncompressed(file.read_bytes())
+        content = _uncompressed(Path(file).read_bytes())
         if b"\0" in content[:4096] or content[:4] == b"PAR1":
             return True
         return self._mentions(content)
