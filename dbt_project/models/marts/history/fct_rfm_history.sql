@@ -182,7 +182,7 @@ running as (
         cast(sum(changes.net_amount) over so_far as decimal(18, 4)) as net_spend,
         cast(sum(changes.monetary) over so_far as decimal(18, 4)) as monetary,
         cast(
-            sum(changes.order_count) over so_far + changes.passing_order_count as bigint
+            sum(changes.order_count) over so_far + changes.passing_order_count as integer
         ) as frequency,
         greatest(max(changes.last_order_date) over so_far, changes.passing_order_date)
             as last_order_date,
@@ -191,7 +191,7 @@ running as (
         cast(
             sum(changes.order_count) over so_far - changes.order_count
             + lag(changes.passing_order_count) over by_month
-            as bigint
+            as integer
         ) as previous_frequency,
         greatest(
             max(changes.last_order_date) over before,
@@ -230,6 +230,7 @@ customer_months as (
 
 ),
 
+-- Whole numbers of 32 bits: a quantile holds all that it is of, past DuckDB's limit of memory.
 customers as (
 
     select
@@ -241,8 +242,10 @@ customers as (
         customer_months.net_spend,
         customer_months.frequency,
         customer_months.monetary,
-        {{ days_between('customer_months.last_order_date', 'month_ends.as_of_date') }}
-            as recency_days,
+        cast(
+            {{ days_between('customer_months.last_order_date', 'month_ends.as_of_date') }}
+            as integer
+        ) as recency_days,
         case
             when customer_months.number > customer_months.month_number
                 then customer_months.frequency
@@ -253,7 +256,7 @@ customers as (
                 then customer_months.monetary
             when customer_months.previous_frequency > 0 then customer_months.previous_monetary
         end as previous_monetary,
-        {{ days_between(
+        cast({{ days_between(
             'case
                 when customer_months.number > customer_months.month_number
                     then customer_months.last_order_date
@@ -261,7 +264,7 @@ customers as (
                     then customer_months.previous_last_order_date
             end',
             add_days(month_of('month_ends.as_of_date'), -1)
-        ) }} as previous_recency_days
+        ) }} as integer) as previous_recency_days
 
     from customer_months
 
@@ -335,8 +338,8 @@ final as (
     select
         customer_id,
         as_of_date,
-        recency_days,
-        frequency,
+        cast(recency_days as bigint) as recency_days,
+        cast(frequency as bigint) as frequency,
         net_spend,
         r_score,
         f_score,
