@@ -36,19 +36,29 @@ kept_spend as (
 
 ),
 
-customers as (
+totals as (
 
     select
-        kept_spend.customer_id,
-        max(history.order_count) as order_count,
-        sum(kept_spend.net_spend) as net_spend
+        customer_id,
+        sum(net_spend) as net_spend
 
     from kept_spend
 
-    inner join {{ ref('int_customer_history') }} as history
-        on kept_spend.customer_id = history.customer_id
+    group by customer_id
 
-    group by kept_spend.customer_id
+),
+
+customers as (
+
+    select
+        totals.customer_id,
+        totals.net_spend,
+        history.order_count
+
+    from totals
+
+    inner join {{ ref('int_customer_history') }} as history
+        on totals.customer_id = history.customer_id
 
 ),
 
