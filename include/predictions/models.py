@@ -236,7 +236,7 @@ class Pareto(PurchaseModel):
             kept = weight - lost
             end = histories.observed[rows]
             power = r + histories.repeats[rows]
-            gradient += np.einsum("i,ij->j", lost, by_parameter)
+            gradient += np.einsum("i,ji->j", lost, by_parameter)
             gradient -= [
                 summed(kept, np.log(alpha + end)),
                 summed(kept, power / (alpha + end)),
@@ -280,30 +280,38 @@ def _dropout(parameters: Floats, histories: Histories, rows: slice) -> tuple[Flo
     """
     r, alpha, s, beta = parameters
     last, length = histories.last[rows], histories.observed[rows] - histories.last[rows]
-    power = (r + histories.repeats[rows])[:, None]
-    fall = power[:, 0] / (alpha + last) + (s + 1) / (beta + last)
+    power = r + histories.repeats[rows]
+    fall = power / (alpha + last) + (s + 1) / (beta + last)
     reach = np.log1p(fall * length)
     node, weight = _LEGENDRE
-    spread = np.outer(reach, node)
-    time = (np.exp(spread) - 1) / fall[:, None] + last[:, None]
+    # A row per node, a column per history: numpy works along rows, and sixteen nodes are no length.
+    spread = np.multiply.outer(node, reach)
+    time = np.exp(spread)
+    time -= 1
+    time *= 1 / fall
+    time += last
     by_alpha, by_beta = alpha + time, beta + time
     log_alpha, log_beta = np.log(by_alpha), np.log(by_beta)
-    logs = spread - power * log_alpha - (s + 1) * log_beta
-    highest = logs.max(axis=1, keepdims=True)
-    parts = np.exp(logs - highest) * weight
-    whole = parts.sum(axis=1)
+    logs = spread - power * log_alpha
+    logs -= (s + 1) * log_beta
+    highest = logs.max(axis=0)
+    logs -= highest
+    parts = np.exp(logs)
+    parts *= weight[:, None]
+    whole = parts.sum(axis=0)
     with np.errstate(divide="ignore"):
         # Without any time since the last order nobody can have dropped out.
-        value = highest[:, 0] + np.log(whole) + np.log(reach / fall) + np.log(s)
-    parts /= whole[:, None]
-    derivatives = np.column_stack(
+        value = highest + np.log(whole * reach / fall * s)
+    derivatives = np.array(
         [
-            -np.einsum("ij,ij->i", parts, log_alpha),
-            -power[:, 0] * (parts / by_alpha).sum(axis=1),
-            1 / s - np.einsum("ij,ij->i", parts, log_beta),
-            -(s + 1) * (parts / by_beta).sum(axis=1),
+            -np.einsum("ij,ij->j", parts, log_alpha),
+            -power * (parts / by_alpha).sum(axis=0),
+            -np.einsum("ij,ij->j", parts, log_beta),
+            -(s + 1) * (parts / by_beta).sum(axis=0),
         ]
     )
+    derivatives /= whole
+    derivatives[2] += 1 / s
     return value, derivatives
 
 

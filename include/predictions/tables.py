@@ -71,7 +71,8 @@ def prediction_fits(
     """
     rows: list[dict[str, Any]] = []
     for purpose in PAST:
-        histories = _histories(customers, purpose)
+        grouped = _grouped(customers, purpose)
+        histories = Histories.of_days(grouped)
         curve, fit_of_curve = _curve(order_days, histories, purpose)
         fits = [fit_purchases(model, histories, min_repeat_customers) for model in MODELS.values()]
         for fit in (*fits, fit_of_curve):
@@ -79,7 +80,8 @@ def prediction_fits(
             if purpose == BACKTEST and fit.is_usable:
                 predictor = _predictor(fit.model, fit.parameters, curve)
                 chances = predictor.p_order(histories, churn_days / DAYS_PER_WEEK)
-                calibration = calibrate(chances, histories.customers, _returned(customers))
+                returned = np.asarray(grouped["customers_back"], dtype=np.float64)
+                calibration = calibrate(chances, histories.customers, returned)
             rows.append(asdict(fit) | {"purpose": purpose, "calibration": calibration})
     amounts = fit_amounts(_amounts(customers), min_repeat_customers)
     rows.append(asdict(amounts) | {"purpose": PREDICTION, "calibration": {}})
@@ -101,7 +103,7 @@ def history_predictions(
     known = {(fit["purpose"], fit["model"]): fit for fit in fits.to_arrow_table().to_pylist()}
     tables = []
     for purpose in PAST:
-        histories = _histories(customers, purpose)
+        histories = Histories.of_days(_grouped(customers, purpose))
         curve, _ = _curve(order_days, histories, purpose)
         for name in (*MODELS, Curve.name):
             fit, checked = known[purpose, name], known[BACKTEST, name]
@@ -123,22 +125,14 @@ def history_predictions(
     return pa.concat_tables([SCORED.empty_table(), *tables])
 
 
-def _histories(customers: Relation, purpose: str) -> Histories:
-    """Distinct histories, in an order of their own, so that sums come out the same every time."""
-    return Histories.of_days(_grouped(customers, purpose, "count(*) as customers"))
-
-
-def _returned(customers: Relation) -> Floats:
-    """How many customers of each distinct history of the past ordered within the churn window."""
-    grouped = _grouped(customers, BACKTEST, "count(case when is_back then 1 end) as customers_back")
-    return np.asarray(grouped["customers_back"], dtype=np.float64)
-
-
-def _grouped(customers: Relation, purpose: str, count: str) -> dict[str, Any]:
+def _grouped(customers: Relation, purpose: str) -> dict[str, Any]:
+    """Distinct histories with counts, in an order of their own, so that sums come out the same
+    every time: of all customers, and of those who ordered within the churn window."""
     past = PAST[purpose]
     key = ", ".join(f"{past}{column} as {column}" for column in HISTORY)
     known = customers.filter(f"{past}repeat_count is not null")
-    return known.aggregate(f"{key}, {count}").order(", ".join(HISTORY)).fetchnumpy()
+    counts = "count(*) as customers, count(case when is_back then 1 end) as customers_back"
+    return known.aggregate(f"{key}, {counts}").order(", ".join(HISTORY)).fetchnumpy()
 
 
 def _amounts(customers: Relation) -> OrderAmounts:
