@@ -53,6 +53,44 @@
     {{ bars }}[{{ loyalty_tiers() | length }} + 1 - nullif({{ level }}, {{ loyalty_tiers() | length }} + 1)]
 {%- endmacro %}
 
+{#- What everybody spent, as one number a month that changes with it. -#}
+{% macro spend_fingerprints() -%}
+    select
+        month,
+        sum({{ row_fingerprint(['customer_id', 'net_revenue']) }}) as fingerprint
+
+    from {{ ref('int_customer_months') }}
+
+    group by month
+{%- endmacro %}
+
+{#- Post-hook of the tiers: what the next build compares with. -#}
+{% macro remember_spend_fingerprints() -%}
+    create or replace table intermediate.known_spend_fingerprints as {{ spend_fingerprints() }}
+{%- endmacro %}
+
+{#- In an increment of the tiers: the first month that was not over at the last build, or whose spends
+    have changed since. -#}
+{% macro first_undecided_month() -%}
+    (
+        select
+            least(
+                {{ month_of(add_days("cast('" ~ last_build(model.name)['as_of'] ~ "' as date)", 1)) }},
+                min(coalesce(current_ones.month, known_ones.month))
+            )
+        from ({{ spend_fingerprints() }}) as current_ones
+        full outer join {{ this.database }}.intermediate.known_spend_fingerprints as known_ones
+            on current_ones.month = known_ones.month
+        where current_ones.fingerprint is distinct from known_ones.fingerprint
+    )
+{%- endmacro %}
+
+{#- Pre-hook of an increment of the tiers: what was decided in its months; periods that began before
+    are merged. -#}
+{% macro forget_undecided_tiers() -%}
+    {{ 'delete from ' ~ this ~ ' where valid_from > ' ~ first_undecided_month() if is_increment() }}
+{%- endmacro %}
+
 {#- Whole points for an amount spent in a tier. -#}
 {% macro points_for(amount, tier) -%}
     cast(

@@ -25,6 +25,7 @@ TABLES = (
     "intermediate.int_customer_products",
     "intermediate.int_order_movements",
     "intermediate.int_reorders",
+    "intermediate.int_tier_periods",
     "marts.points_ledger",
     "marts.rfm_migrations",
 )
@@ -37,6 +38,25 @@ CHAIN = [
     "test",
 ]
 STARTS = "select count(distinct start_id) from intermediate.builds where start_id != ''"
+PERIODS = "from intermediate.int_tier_periods order by all"
+# What the tiers are decided from, as if the orders had been followed.
+BUILDS = """
+create schema intermediate;
+create table intermediate.builds (
+    model varchar, start_id varchar, build bigint, as_of date, load_number bigint, definition varchar
+)
+"""
+SPENDS = """
+create or replace table intermediate.int_customer_months as
+select
+    unnest($customer_ids) as customer_id,
+    unnest($months) as month,
+    unnest($spends)::decimal(18, 4) as net_revenue
+"""
+FOLLOWED = """
+insert into intermediate.builds by name
+select 'int_order_changes' as model, 'start' as start_id, $build as build, $day as as_of
+"""
 RULES = """
 insert into raw.source_rules values ('till', 'cancellation_prefix', 'C'),
     ('till', 'non_product_skus', 'POST')
@@ -276,3 +296,43 @@ def test_what_somebody_else_s_line_moves_to_another_category_is_moved_for_all_it
         "select customer_id, category from intermediate.int_customer_categories order by all"
     ) == [("shop:ann", "Home"), ("shop:ben", "Home")]
     assert shop.read(STARTS) == [(1,)]
+
+
+@pytest.mark.timeout(600)
+def test_tiers_are_decided_anew_from_the_first_month_that_changed(tmp_path):
+    shop, other = Shop(tmp_path / "shop"), Shop(tmp_path / "full")
+    draw = random.Random(1)
+    spends: dict[tuple[str, date], int] = {}
+    # Short windows, and many in a tier: whoever buys nothing falls soon.
+    given = {
+        "vip_spend_months": 3,
+        "loyalty_grace_months": 2,
+        "vip_tier_shares": {"platinum": 0.1, "gold": 0.3, "silver": 0.5, "bronze": 0.8},
+    }
+    shop.write(BUILDS)
+    for build, (day, changed_months) in enumerate(
+        (
+            (date(2026, 1, 28), [*range(-20, 1)] * 6),
+            (date(2026, 1, 29), [-1]),
+            (date(2026, 2, 2), [-1, 0]),
+            (date(2026, 5, 31), [-5, -1, 0]),
+            (date(2026, 6, 30), []),
+            (date(2026, 7, 1), [-22]),
+        )
+    ):
+        for months in changed_months:
+            number = 12 * day.year + day.month - 1 + months
+            month = date(number // 12, number % 12 + 1, 1)
+            spends[f"shop:{draw.randrange(15)}", month] = draw.choice([0, draw.randrange(-5, 100)])
+        shop.write(
+            SPENDS,
+            customer_ids=[customer_id for customer_id, _ in spends],
+            months=[month for _, month in spends],
+            spends=list(spends.values()),
+        )
+        shop.write(FOLLOWED, build=build, day=day)
+        shop.build("--select", "int_tier_periods", as_of=day, **given)
+        shutil.copyfile(shop.settings.warehouse_path, other.settings.warehouse_path)
+        other.build("--full-refresh", "--select", "int_tier_periods", as_of=day, **given)
+        assert (found := shop.read(PERIODS)) == other.read(PERIODS)
+        assert found

@@ -5,27 +5,79 @@
 --
 -- Nearly everything stays as it is from month to month, so all that need not be looked at month by
 -- month is kept as spells of equal months.
+--
+-- An increment decides the months from the first one on whose spends have changed, and goes on from
+-- the tiers that were held before. A tier that is held was kept in one of the months of the grace, so
+-- nothing further back is looked at.
 with
 
-months_of_customers as not materialized (
+known_periods as (
+
+    {{ previous_build(is_increment(), {
+        'customer_id': 'varchar', 'level': 'smallint', 'valid_from': 'date', 'valid_to': 'date'
+    }) }}
+
+),
+
+-- Months are counted from the first one.
+spans as (
 
     select
-        customer_id,
-        month,
-        net_revenue
+        min(month) as first_month,
+        {{ months_between('min(month)', add_days(as_of(), 1)) }} as month_count,
+        {{ months_between('min(month)', first_undecided_month()) if is_increment() else 0 }} + 1
+            as decided_from
 
     from {{ ref('int_customer_months') }}
 
 ),
 
--- Months are counted from the first one; only a month that is over is decided.
+-- Only a month that is over is decided.
 span as (
 
     select
-        min(month) as first_month,
-        {{ months_between('min(month)', add_days(as_of(), 1)) }} as month_count
+        *,
+        decided_from - 1 - {{ var('loyalty_grace_months') }} as seen_from
 
-    from months_of_customers
+    from spans
+
+    where decided_from <= month_count
+
+),
+
+months_of_customers as not materialized (
+
+    select
+        months.customer_id,
+        {{ months_between('span.first_month', 'months.month') }} + 1 as month_number,
+        span.seen_from,
+        months.net_revenue
+
+    from {{ ref('int_customer_months') }} as months
+
+    cross join span
+
+    where months.month >= {{ add_months(
+        'span.first_month', 'span.seen_from - ' ~ var('vip_spend_months')
+    ) }}
+
+),
+
+running_periods as (
+
+    select
+        known_periods.customer_id,
+        {{ months_between('span.first_month', 'known_periods.valid_from') }} as month_number,
+        span.seen_from,
+        known_periods.level
+
+    from known_periods
+
+    cross join span
+
+    where coalesce(
+        known_periods.valid_to > {{ add_months('span.first_month', 'span.decided_from - 1') }}, true
+    )
 
 ),
 
@@ -37,7 +89,11 @@ customers as (
         customer_id,
         cast(row_number() over (order by customer_id) as integer) as customer_number
 
-    from months_of_customers
+    from (
+        select customer_id from months_of_customers
+        union all
+        select customer_id from running_periods
+    ) as everybody
 
     group by 1
 
@@ -47,7 +103,8 @@ numbered_months as (
 
     select
         customers.customer_number,
-        {{ months_between('span.first_month', 'months_of_customers.month') }} + 1 as month_number,
+        months_of_customers.month_number,
+        months_of_customers.seen_from,
         months_of_customers.net_revenue as net_spend
 
     from months_of_customers
@@ -55,16 +112,30 @@ numbered_months as (
     inner join customers
         on months_of_customers.customer_id = customers.customer_id
 
-    cross join span
+),
+
+numbered_periods as (
+
+    select
+        customers.customer_number,
+        running_periods.month_number,
+        running_periods.seen_from,
+        running_periods.level
+
+    from running_periods
+
+    inner join customers
+        on running_periods.customer_id = customers.customer_id
 
 ),
 
--- What was spent counts from its month on, and for so many months.
+-- What was spent counts from its month on, and for so many months. Who is in a period is looked at
+-- even if nothing counts any more.
 spend_changes as (
 
     select
         customer_number,
-        month_number,
+        greatest(month_number, seen_from) as month_number,
         net_spend
     from numbered_months
 
@@ -75,6 +146,14 @@ spend_changes as (
         month_number + {{ var('vip_spend_months') }} as month_number,
         -net_spend as net_spend
     from numbered_months
+
+    union all
+
+    select
+        customer_number,
+        seen_from as month_number,
+        0 as net_spend
+    from numbered_periods
 
 ),
 
@@ -168,9 +247,12 @@ levels as (
 
 members as (
 
-    select distinct customer_number from levels
-
+    select customer_number from levels
     where entered_level > 0
+
+    union
+
+    select customer_number from numbered_periods
 
 ),
 
@@ -221,6 +303,33 @@ spells as (
 
 ),
 
+-- A period that began before is decided already.
+decisions as (
+
+    select
+        spells.customer_number,
+        greatest(spells.month_number, span.decided_from) as month_number,
+        spells.entered_level,
+        spells.spared_level
+
+    from spells
+
+    cross join span
+
+    where coalesce(spells.next_number > span.decided_from, true)
+
+    union all
+
+    select
+        customer_number,
+        month_number,
+        level as entered_level,
+        level as spared_level
+
+    from numbered_periods
+
+),
+
 decided as (
 
     select
@@ -228,7 +337,7 @@ decided as (
         month_number,
         {{ level_held('so_far') }} as level
 
-    from spells
+    from decisions
 
     window so_far as (
         partition by customer_number
@@ -248,17 +357,28 @@ changes as (
 
 ),
 
+-- Who never was in a tier before has no period in none.
 periods as (
 
     select
-        customer_number,
-        level,
-        month_number,
-        lead(month_number) over (partition by customer_number order by month_number) as next_number
+        changes.customer_number,
+        changes.level,
+        changes.month_number,
+        lead(changes.month_number) over (
+            partition by changes.customer_number order by changes.month_number
+        ) as next_number
 
     from changes
 
-    where level is distinct from level_before
+    cross join span
+
+    where
+        changes.level is distinct from changes.level_before
+        and (
+            changes.level > 0
+            or changes.level_before is not null
+            or changes.month_number < span.decided_from
+        )
 
 ),
 
