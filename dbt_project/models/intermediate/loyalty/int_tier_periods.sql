@@ -7,7 +7,7 @@
 -- month is kept as spells of equal months.
 --
 -- An increment decides the months from the first one on whose spends have changed, and goes on from
--- the tiers that were held before. A tier that is held was kept in one of the months of the grace, so
+-- the tiers that were held before. A tier that is held was kept within the months of the grace, so
 -- nothing further back is looked at.
 with
 

@@ -36,12 +36,25 @@ newest_bars as (
 
 ),
 
--- What is left of the spend once the months before have fallen out of the window.
+spends as (
+
+    select
+        customer_id,
+        sum(net_spend) as net_spend
+
+    from months_of_customers
+
+    group by customer_id
+
+),
+
+-- What is left of the spend in a tier once the months before have fallen out of the window.
 remaining as (
 
     select
         months_of_customers.customer_id,
         months_of_customers.month,
+        current_periods.level,
         sum(months_of_customers.net_spend) over (
             partition by months_of_customers.customer_id
             order by months_of_customers.month desc
@@ -50,29 +63,27 @@ remaining as (
 
     from months_of_customers
 
+    inner join current_periods
+        on months_of_customers.customer_id = current_periods.customer_id
+
+    where current_periods.level > 0
+
 ),
 
 outlooks as (
 
     select
         remaining.customer_id,
-        arg_min(remaining.net_spend, remaining.month) as net_spend,
-        max(
-            case
-                when
-                    remaining.net_spend
-                    > {{ var('loyalty_stay_share') }}
-                    * {{ bar_of_level('newest_bars.bars', 'current_periods.level') }}
-                    then {{ add_months('remaining.month', var('vip_spend_months') - 1) }}
-            end
-        ) as last_keeping_month
+        max({{ add_months('remaining.month', var('vip_spend_months') - 1) }}) as last_keeping_month
 
     from remaining
 
-    left join current_periods
-        on remaining.customer_id = current_periods.customer_id
-
     cross join newest_bars
+
+    where
+        remaining.net_spend
+        > {{ var('loyalty_stay_share') }}
+        * {{ bar_of_level('newest_bars.bars', 'remaining.level') }}
 
     group by remaining.customer_id
 
@@ -83,7 +94,7 @@ joined as (
     select
         customers.customer_id,
         newest_bars.bars,
-        cast(coalesce(outlooks.net_spend, 0) as decimal(18, 4)) as net_spend,
+        cast(coalesce(spends.net_spend, 0) as decimal(18, 4)) as net_spend,
         coalesce(current_periods.level, 0) as level,
         coalesce(current_periods.tier, 'none') as tier,
         current_periods.valid_from,
@@ -111,6 +122,9 @@ joined as (
 
     left join current_periods
         on customers.customer_id = current_periods.customer_id
+
+    left join spends
+        on customers.customer_id = spends.customer_id
 
     left join outlooks
         on customers.customer_id = outlooks.customer_id
