@@ -303,12 +303,12 @@ spells as (
 
 ),
 
--- A period that began before is decided already.
+-- What was decided before leaves nothing but the tier that was held.
 decisions as (
 
     select
         spells.customer_number,
-        greatest(spells.month_number, span.decided_from) as month_number,
+        spells.month_number,
         spells.entered_level,
         spells.spared_level
 
@@ -316,7 +316,7 @@ decisions as (
 
     cross join span
 
-    where coalesce(spells.next_number > span.decided_from, true)
+    where spells.month_number >= span.decided_from
 
     union all
 
