@@ -298,7 +298,6 @@ def test_what_somebody_else_s_line_moves_to_another_category_is_moved_for_all_it
     assert shop.read(STARTS) == [(1,)]
 
 
-@pytest.mark.timeout(600)
 def test_tiers_are_decided_anew_from_the_first_month_that_changed(tmp_path):
     shop, other = Shop(tmp_path / "shop"), Shop(tmp_path / "full")
     draw = random.Random(1)

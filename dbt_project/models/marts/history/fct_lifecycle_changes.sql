@@ -180,7 +180,7 @@ final as (
             else concat('ordered again after ', stays.recency_days, ' days')
         end as reason
     from stays_with_end as stays
-    cross join {{ ref('int_population') }} as population
+    cross join {{ ref('int_population') }}
 
     union all
 
