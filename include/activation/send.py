@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import sys
 import time
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -49,6 +50,9 @@ ROWS_AT_ONCE = 10_000
 ROWS_IN_HAND = 1000
 # Rows are many and hold no cycles: to look for some at the usual pace takes a fifth of the time.
 OBJECTS_BETWEEN_COLLECTIONS = 100_000
+# While one thread makes a batch, another hands one to the network piece by piece, and waits for its
+# turn at the interpreter after each; at the usual 5 ms that is a tenth of a call.
+SECONDS_BETWEEN_TURNS = 0.0005
 # How many rows of one batch are looked for one by one when it is refused as a whole; if more are
 # bad, it is not the rows.
 MOST_POISONED = 5
@@ -102,18 +106,21 @@ def send_batches(
     sender = Sender(ledger, destination, plan, caller, bench.watch)
     parcels = _parcels(bench, ledger, destination, plan, snapshot, statuses, done)
     # Closed before the workbench is, whatever happens: the next slice may be on it.
-    with _seldom_collected(), closing(parcels):
+    with _interpreter_for_sending(), closing(parcels):
         sender.send(parcels)
 
 
 @contextmanager
-def _seldom_collected() -> Iterator[None]:
-    usual = gc.get_threshold()
-    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *usual[1:])
+def _interpreter_for_sending() -> Iterator[None]:
+    """Rare collections of garbage, and short turns of the threads."""
+    collections, turns = gc.get_threshold(), sys.getswitchinterval()
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *collections[1:])
+    sys.setswitchinterval(SECONDS_BETWEEN_TURNS)
     try:
         yield
     finally:
-        gc.set_threshold(*usual)
+        gc.set_threshold(*collections)
+        sys.setswitchinterval(turns)
 
 
 class Sender:
