@@ -51,7 +51,7 @@ ROWS_IN_HAND = 1000
 # Rows are many and hold no cycles: to look for some at the usual pace takes a fifth of the time.
 OBJECTS_BETWEEN_COLLECTIONS = 100_000
 # While one thread makes a batch, another hands one to the network piece by piece, and waits for its
-# turn at the interpreter after each; at the usual 5 ms that is a tenth of a call.
+# turn at the interpreter after each; at the usual 5 ms that cost a twentieth of Meta's calls.
 SECONDS_BETWEEN_TURNS = 0.0005
 # How many rows of one batch are looked for one by one when it is refused as a whole; if more are
 # bad, it is not the rows.
