@@ -9,6 +9,7 @@ program that it starts, returns the figures of that instead.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -66,6 +67,8 @@ class Case:
 def measure(case: Case, folder: Path) -> dict[str, Figures]:
     """Prepare the case, then run every contender `case.runs` times, in turn; keep the best."""
     in_own_process(case.prepare, folder)
+    # What it wrote is not to be brought to the disk on a contender's time.
+    os.sync()
     taken: dict[str, list[Figures]] = {name: [] for name in case.contenders}
     for _ in range(case.runs):
         for name, contender in case.contenders.items():
