@@ -6,6 +6,7 @@ only wants results reads a published snapshot instead (`include/publishing.py`).
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -89,12 +90,15 @@ def visit(
         raise Stop("there is no warehouse yet: run `regulars ingest` first")
     keep_private()
     make_private_folder(path.parent)
+    opened_at = time.time()
     try:
         connection = _connect(settings, path, read_only)
     except duckdb.Error as error:
         raise _explained(error, path) from error
     try:
         path.chmod(PRIVATE)
+        if not read_only:
+            _sweep_spill(path, opened_at)
         connection.execute("set timezone = 'UTC'")
         with explained_outgrowth(settings):
             yield Warehouse(connection)
@@ -124,12 +128,34 @@ def read_statement(name: str) -> str:
     return (STATEMENTS / f"{name}.sql").read_text()
 
 
+def _sweep_spill(path: Path, opened_at: float) -> None:
+    """Remove what killed processes have spilled, dbt's among them: it may hold anybody.
+
+    To be called by whoever has the file open to write: nobody else has it open at all. What was
+    written since `opened_at` is the caller's own, who spills if a long log is replayed.
+    """
+    for folder in path.parent.glob(f"{path.name}.*tmp"):
+        for file in folder.iterdir():
+            if file.stat().st_mtime < opened_at:
+                file.unlink()
+        if folder != _spill(path):
+            folder.rmdir()
+
+
+def _spill(path: Path, reader: int | None = None) -> Path:
+    """Where DuckDB spills by itself; a reader beside others, by its process, in a place of its own.
+
+    DuckDB's names in there are the same in every process.
+    """
+    return path.with_name(f"{path.name}.{reader}.tmp" if reader else f"{path.name}.tmp")
+
+
 def _connect(settings: Settings, path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
     deadline = time.monotonic() + settings.lock_wait_seconds
     config: dict[str, Any] = {
         "memory_limit": settings.memory_limit,
         "threads": settings.threads,
-        "temp_directory": str(path.parent / "spill"),
+        "temp_directory": str(_spill(path, os.getpid() if read_only else None)),
         # Of a new file; its compression costs a quarter less time than the oldest format's.
         "storage_compatibility_version": "v1.5.0",
     }

@@ -19,6 +19,20 @@ sys.stdin.readline()
 """
 
 
+SPILL = """
+import sys, duckdb
+config = {"memory_limit": "60MB", "threads": 1}
+if len(sys.argv) > 2:
+    config["temp_directory"] = sys.argv[2]
+connection = duckdb.connect(sys.argv[1], config=config, read_only=len(sys.argv) > 2)
+query = "select 'ann@shop.example' || i as email from range(2000000) as people (i) order by hash(i)"
+cursor = connection.execute(query)
+cursor.fetchone()
+print("spilled", flush=True)
+sys.stdin.readline()
+"""
+
+
 @pytest.fixture
 def settings(tmp_path):
     return Settings(home=tmp_path / "home", lock_wait_seconds=0.3, threads=1, memory_limit="500MB")
@@ -77,6 +91,37 @@ def test_the_settings_hold_and_times_are_utc(settings):
         zone, threads, spill = warehouse.connection.sql(query).fetchone()
     assert (zone, threads) == ("UTC", 1)
     assert spill.startswith(str(settings.home))
+
+
+def test_what_a_killed_process_spilled_goes_with_the_next_visit(settings):
+    with visit(settings):
+        pass
+    _spill_and_be_killed(str(settings.warehouse_path))
+    with visit(settings, read_only=True) as warehouse:
+        [(readers,)] = warehouse.connection.sql(
+            "select current_setting('temp_directory')"
+        ).fetchall()
+    _spill_and_be_killed(str(settings.warehouse_path), readers)
+    assert len(_spilled(settings)) == 2
+    # One who reads may be beside others, whose work it is not to take away.
+    with visit(settings, read_only=True):
+        assert len(_spilled(settings)) == 2
+    with visit(settings):
+        assert not _spilled(settings)
+
+
+def _spill_and_be_killed(*arguments: str) -> None:
+    command = [sys.executable, "-c", SPILL, *arguments]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "spilled\n"
+    process.kill()
+    process.communicate()
+
+
+def _spilled(settings: Settings) -> list[str]:
+    """The folders below the home in which an address lies about."""
+    files = [path for path in settings.home.rglob("*tmp/*") if b"ann@" in path.read_bytes()]
+    return sorted({str(path.parent) for path in files})
 
 
 def test_nobody_else_may_read_the_file(settings):
