@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,9 +26,10 @@ from include.errors import Stop
 PRIVATE = 0o600
 PRIVATE_FOLDER = 0o700
 WORKSPACE = ".regulars-"
+WRITING = ".writing-"
 # The object stores whose clients create a file on the condition that there is none.
 CREATES_ONCE = frozenset({"s3", "memory"})
-# Between making its folder and locking it a process needs less than this.
+# Between making its folder and locking it a process needs less than this, and to write a file, too.
 ABANDONED_AFTER_SECONDS = 60
 
 
@@ -88,7 +89,7 @@ class Store:
             return
         target = Path(self.locate(path))
         make_private_folder(target.parent)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".writing-")
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=WRITING)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
         self._appear(Path(temporary), target)
@@ -104,7 +105,7 @@ class Store:
             return self._create_remotely(path, content)
         target = Path(self.locate(path))
         make_private_folder(target.parent)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".writing-")
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=WRITING)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
@@ -163,15 +164,32 @@ class Store:
 
         What a killed process left of its own is removed by the next one: it may hold contacts.
         """
-        home = Path(self.root) if self.is_local else Path(tempfile.gettempdir())
-        make_private_folder(home)
-        with _locked_folder(home) as folder:
+        make_private_folder(self._home)
+        with _locked_folder(self._home) as folder:
             yield folder
 
     def abandoned(self) -> bool:
-        """Whether killed processes have left workspaces that are not swept yet."""
-        home = Path(self.root) if self.is_local else Path(tempfile.gettempdir())
-        return any(_is_free(folder) for folder in home.glob(f"{WORKSPACE}*"))
+        """Whether workspaces or half-written files are there that may be killed processes'."""
+        workspaces = self._home.glob(f"{WORKSPACE}*")
+        return any(map(_is_free, workspaces)) or any(self._half_written())
+
+    def sweep(self) -> None:
+        """Remove what killed processes have left: unlocked workspaces, old half-written files."""
+        _sweep(self._home)
+        for file in [*self._half_written()]:
+            with suppress(FileNotFoundError):
+                if time.time() - file.stat().st_mtime >= ABANDONED_AFTER_SECONDS:
+                    file.unlink()
+
+    @property
+    def _home(self) -> Path:
+        """Where the workspaces are."""
+        return Path(self.root) if self.is_local else Path(tempfile.gettempdir())
+
+    def _half_written(self) -> Iterator[Path]:
+        # Unlike a glob, a walk does not mind folders that others remove meanwhile.
+        for folder, _, names in os.walk(self.root) if self.is_local else ():
+            yield from (Path(folder, name) for name in names if name.startswith(WRITING))
 
     @staticmethod
     def _appear(source: Path, target: Path) -> None:

@@ -145,14 +145,14 @@ class Places:
     def workspaces(self) -> None:
         """Wait until what killed processes have left of their work is swept: it may hold anybody.
 
-        Raises `Retry` if it is not: it may be another user's.
+        Raises `Retry` if it is not: it may be another user's, or be written just now.
         """
         deadline = time.monotonic() + 2 * ABANDONED_AFTER_SECONDS
         while self.store.abandoned():
             if time.monotonic() > deadline:
-                raise Retry("the store has a workspace that nobody uses and we cannot remove")
-            with self.store.workspace():
-                time.sleep(LOOK_AGAIN_SECONDS)
+                raise Retry("the store has files that killed processes left and we cannot remove")
+            self.store.sweep()
+            time.sleep(LOOK_AGAIN_SECONDS)
 
     def identities_held(self, destination: str) -> set[str]:
         """By which keys a destination knows the people, going by states and plans."""

@@ -390,6 +390,26 @@ def test_case_42_what_a_run_works_on_is_left_to_it_and_the_erasure_is_called_aga
     assert duckdb.read_parquet(str(state)).filter("customer_id = 'shop:1'").fetchall() == []
 
 
+def test_case_42_what_killed_processes_have_left_of_the_person_goes_too(trade: Trade):
+    settings = trade.shop.settings
+    warehouse, inbox = settings.warehouse_path, trade.shop.store.locate("inbox/hooks")
+    left = [
+        Path(inbox) / ".writing-call",
+        warehouse.with_name(f"{warehouse.name}.tmp") / "duckdb_temp_storage_DEFAULT-0.tmp",
+        warehouse.with_name(f"{warehouse.name}.4711.tmp") / "duckdb_temp_storage_DEFAULT-0.tmp",
+    ]
+    for file in left:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(EMAIL)
+        os.utime(file, (0, 0))
+    trade.ask()
+    trade.load()
+
+    trade.erase()
+
+    assert trade.traces() == []
+
+
 def erase_until(settings: Settings, connections: dict[str, Credentials], instant: int) -> None:
     """An erasure of all open requests, in a process that is killed at that instant."""
     fuse = doom(instant)

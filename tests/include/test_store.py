@@ -77,6 +77,23 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_a_living_one_keep
             assert Path(living).exists()
 
 
+def test_what_was_being_written_when_its_process_was_killed_is_swept_unless_it_is_young(tmp_path):
+    store = Store(str(tmp_path))
+    store.write("inbox/shop/call.json", b"{}")
+    old, young = (tmp_path / f"inbox/shop/.writing-{name}" for name in ("old", "young"))
+    for file in (old, young):
+        file.write_bytes(b"ann@shop.example")
+    long_ago = time.time() - 2 * ABANDONED_AFTER_SECONDS
+    os.utime(old, (long_ago, long_ago))
+    store.sweep()
+    assert (old.exists(), young.exists()) == (False, True)
+    assert store.abandoned()
+    os.utime(young, (long_ago, long_ago))
+    store.sweep()
+    assert not store.abandoned()
+    assert store.read("inbox/shop/call.json") == b"{}"
+
+
 def test_copies_from_an_object_store_outlive_no_process_by_more_than_the_next_one():
     code = (
         "import os, sys; from include.store import copies\n"
