@@ -144,6 +144,8 @@ def publish(settings: Settings, as_of: date, accept: str | None = None) -> Snaps
     """
     store = Store(settings.store)
     with _workspace(settings, store) as workspace:
+        # Every day, because looking through the whole store takes a while.
+        store.sweep()
         before = current(store)
         _sweep(store, before)
         with visit(settings, read_only=True) as warehouse:

@@ -9,6 +9,7 @@ import stat
 import sys
 import uuid
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -211,6 +212,15 @@ def test_old_snapshots_go_but_never_one_that_an_unfinished_plan_needs(local):
     store.write("activation/mailchimp/vips/plans/a/finished.json", b"{}")
     published(another_build(local))
     assert not store.exists(first.folder)
+
+
+def test_what_a_killed_process_was_writing_anywhere_goes_with_the_next_publish(local):
+    left = Path(local.store) / "inbox/hooks/.writing-call"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    os.utime(left, (0, 0))
+    published(local)
+    assert not left.exists()
 
 
 def test_a_snapshot_after_the_clock_was_put_back_still_sorts_last(local):
