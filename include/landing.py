@@ -28,14 +28,14 @@ from include.connections import Credentials, read_connection
 from include.copies import Copy, checksum, fetch, recorded
 from include.erasure.pages import cleansed, kept_rows, take_out
 from include.erasure.tombstones import load_tombstones
-from include.erasure.warehouse import enforce
+from include.erasure.warehouse import alone, enforce
 from include.errors import BadInput, RegularsError, Retry, Stop
 from include.quarantine import Quarantine, Quarantined
 from include.settings import Settings
 from include.sources.base import BadPage, Source, Table, Window, is_about_this_machine
 from include.sources.declarations import load_sources
 from include.store import Store
-from include.warehouse import Warehouse, visit
+from include.warehouse import REBUILDING, Warehouse, remove_database, visit
 
 Progress = Callable[[str], None]
 Resolve = Callable[[str], Credentials]
@@ -106,7 +106,8 @@ def rebuild(settings: Settings, progress: Progress | None = None) -> list[Loaded
     """Make the raw tables anew from the landing files, in a new warehouse that replaces the old.
 
     For a damaged or lost warehouse. The models come back with the next build. Raises `Retry` when
-    another process holds the old one, `BadInput` when a landing file is not what was landed.
+    another process holds the old one, or while an erasure is under way; `BadInput` when a landing
+    file is not what was landed.
     """
     progress = progress or _silent
     try:
@@ -114,14 +115,20 @@ def rebuild(settings: Settings, progress: Progress | None = None) -> list[Loaded
             progress("the present warehouse can be opened; it is replaced all the same")
     except Stop as error:
         progress(str(error))
-    fresh = settings.warehouse_path.with_suffix(".rebuilding")
-    _remove_database(fresh)
+    fresh = settings.warehouse_path.with_suffix(REBUILDING)
     beside = settings.model_copy(update={"warehouse": fresh})
-    loaded = [
-        _Load(beside, source, progress).restore() for source in load_sources(settings).values()
-    ]
-    _remove_database(settings.warehouse_path)
-    fresh.replace(settings.warehouse_path)
+    with alone(settings):
+        remove_database(fresh)
+        try:
+            loaded = [
+                _Load(beside, source, progress).restore()
+                for source in load_sources(settings).values()
+            ]
+        except BaseException:
+            remove_database(fresh)
+            raise
+        remove_database(settings.warehouse_path)
+        fresh.replace(settings.warehouse_path)
     return loaded
 
 
@@ -492,11 +499,6 @@ class _Load:
 
 def _rank(copy: Copy) -> tuple[str, datetime]:
     return copy.file_name, copy.modified_at
-
-
-def _remove_database(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
 
 
 def _silent(message: str) -> None:

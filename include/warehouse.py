@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,6 +24,8 @@ from include.settings import Settings
 from include.store import PRIVATE, keep_private, make_private_folder
 
 STATEMENTS = Path(__file__).parent / "sql"
+# Beside the warehouse, while `regulars ingest --rebuild` makes another one.
+REBUILDING = ".rebuilding"
 
 _CORRUPT = ("not a valid duckdb database", "corrupt", "checksum", "replaying wal", "serialization")
 _HOLDER = re.compile(r"PID (\d+)")
@@ -110,6 +113,14 @@ def visit(
         connection.close()
 
 
+def remove_database(path: Path) -> None:
+    """Remove a DuckDB file that nobody has open, its log and what was spilled beside it."""
+    path.unlink(missing_ok=True)
+    path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
+    for folder in _spilled(path):
+        shutil.rmtree(folder)
+
+
 @contextmanager
 def explained_outgrowth(settings: Settings) -> Iterator[None]:
     """Raise `Stop`, naming the settings, if work outgrows its memory although it may spill."""
@@ -129,17 +140,22 @@ def read_statement(name: str) -> str:
 
 
 def _sweep_spill(path: Path, opened_at: float) -> None:
-    """Remove what killed processes have spilled, dbt's among them: it may hold anybody.
+    """Remove what killed processes have spilled: it may hold anybody.
 
     To be called by whoever has the file open to write: nobody else has it open at all. What was
     written since `opened_at` is the caller's own, who spills if a long log is replayed.
     """
-    for folder in path.parent.glob(f"{path.name}.*tmp"):
+    for folder in _spilled(path):
         for file in folder.iterdir():
             if file.stat().st_mtime < opened_at:
                 file.unlink()
         if folder != _spill(path):
             folder.rmdir()
+
+
+def _spilled(path: Path) -> list[Path]:
+    """The folders of all who have spilled, dbt among them."""
+    return list(path.parent.glob(f"{path.name}.*tmp"))
 
 
 def _spill(path: Path, reader: int | None = None) -> Path:

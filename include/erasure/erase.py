@@ -11,10 +11,8 @@ warehouse, from which everything about a person can be found out until then.
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -43,11 +41,11 @@ from include.erasure.tombstones import (
     digest,
     settle,
 )
-from include.erasure.warehouse import compact, is_purged, purge_warehouse
+from include.erasure.warehouse import alone, compact, is_purged, purge_warehouse
 from include.errors import RegularsError, Retry
 from include.settings import Settings
-from include.store import Store, drop_copies, make_private_folder
-from include.warehouse import Warehouse, visit
+from include.store import Store, drop_copies
+from include.warehouse import REBUILDING, Warehouse, remove_database, visit
 
 FOLDER = "erasure"
 ID_LENGTH = 24
@@ -114,7 +112,7 @@ def erase(
     Raises what a destination raised, once all other places are done; then call it again, too.
     """
     progress = progress or _silent
-    with _alone(settings):
+    with alone(settings):
         try:
             done = _finish_begun(settings)
             if requests is None:
@@ -186,6 +184,8 @@ class _Erasure:
             self.report(f"{what} ...")
             counts[what] = step()
         places.workspaces()
+        # What a killed rebuild left: it is made of what was landed.
+        remove_database(self.settings.warehouse_path.with_suffix(REBUILDING))
         if failures:
             raise failures[0]
         if waiting:
@@ -364,17 +364,6 @@ def _read(store: Store, path: str) -> Certificate:
     content["requests"] = tuple(content["requests"])
     content["tombstones"] = tuple(content["tombstones"])
     return Certificate(**content)
-
-
-@contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    make_private_folder(settings.home)
-    with (settings.home / "erasure.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Retry("another erasure is under way", after_seconds=10) from error
-        yield
 
 
 def _now() -> str:

@@ -6,17 +6,35 @@ anew, and the new one takes the place of the old.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import fcntl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from include import raw_tables
 from include.erasure.rows import about_a_person, figures, find_erased, purge
 from include.erasure.tombstones import Identifier, load_tombstones, show_identifiers
+from include.errors import Retry
 from include.settings import Settings
-from include.store import PRIVATE
-from include.warehouse import Warehouse, visit
+from include.store import PRIVATE, make_private_folder
+from include.warehouse import Warehouse, remove_database, visit
 
 # Beside them there are only tables that name nobody.
 RAW = "raw"
+
+
+@contextmanager
+def alone(settings: Settings) -> Iterator[None]:
+    """Keep erasures and rebuilds apart: each takes away what the other reads.
+
+    Raises `Retry` while another one is under way.
+    """
+    make_private_folder(settings.home)
+    with (settings.home / "erasure.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Retry("an erasure or a rebuild is under way", after_seconds=10) from error
+        yield
 
 
 def purge_warehouse(
@@ -76,7 +94,7 @@ def compact(settings: Settings) -> None:
     It is replaced while this process still holds it, and whole: a crash leaves the old one.
     """
     fresh = settings.warehouse_path.with_suffix(".compacting")
-    fresh.unlink(missing_ok=True)
+    remove_database(fresh)
     with visit(settings) as warehouse:
         # An earlier release left a view of the page it read last: its file may be gone by now.
         warehouse.run("forget_last_page")

@@ -397,6 +397,9 @@ def test_case_42_what_killed_processes_have_left_of_the_person_goes_too(trade: T
         Path(inbox) / ".writing-call",
         warehouse.with_name(f"{warehouse.name}.tmp") / "duckdb_temp_storage_DEFAULT-0.tmp",
         warehouse.with_name(f"{warehouse.name}.4711.tmp") / "duckdb_temp_storage_DEFAULT-0.tmp",
+        warehouse.with_suffix(".compacting.wal"),
+        warehouse.with_suffix(".rebuilding"),
+        warehouse.with_suffix(".rebuilding.wal"),
     ]
     for file in left:
         file.parent.mkdir(exist_ok=True)

@@ -370,6 +370,7 @@ def test_rebuilding_refuses_a_landing_file_that_was_tampered_with(settings):
     with pytest.raises(BadInput, match="is not what was landed"):
         rebuild(settings)
     assert raw(settings, "order_lines") == rows
+    assert not list(settings.home.glob("*.rebuilding*"))
 
 
 def test_a_landing_in_an_object_store_can_be_rebuilt_too(tmp_path):

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from include.erasure.erase import erase
 from include.erasure.tombstones import add_tombstones, settle
-from include.erasure.warehouse import compact, enforce, purge_warehouse
-from include.landing import ingest
+from include.erasure.warehouse import alone, compact, enforce, purge_warehouse
+from include.errors import Retry
+from include.landing import ingest, rebuild
 from include.warehouse import visit
 from tests.include.erasure.test_pages import ANN_ERASED, CONTACTS, HEADER, PEOPLE
 from tests.include.sources.shops import ANN, BEN, LINES, declare, raw, write_csv
@@ -79,6 +81,15 @@ def test_a_compacted_warehouse_holds_the_same_without_the_deleted_bytes(settings
     [(number,)] = held(settings, "select nextval('raw.load_numbers')")
     [(highest,)] = held(settings, "select max(load_number) from raw.order_lines")
     assert number > highest
+
+
+def test_an_erasure_and_a_rebuild_keep_out_of_each_other_s_way(settings):
+    with alone(settings):
+        with pytest.raises(Retry, match="under way"):
+            rebuild(settings)
+        with pytest.raises(Retry, match="under way"):
+            erase(settings, {}.__getitem__)
+    rebuild(settings)
 
 
 def test_an_old_warehouse_is_held_against_the_tombstones_once(settings):
