@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+import shutil
 import tempfile
 import time
+import unicodedata
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 from urllib.parse import unquote_plus
 
 import duckdb
@@ -37,6 +41,8 @@ from include.warehouse import Warehouse
 
 RECORD = ".page.json"
 LOOK_AGAIN_SECONDS = 0.5
+CHUNK = 1 << 20
+JSON_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 # Waiting calls are only looked at; when they came plays no role.
 _LONG_AGO = datetime(1970, 1, 1)
 Progress = Callable[[str], None]
@@ -54,9 +60,7 @@ class Places:
         self.people = people
         self.report = progress
         self.needles = [
-            value.lstrip("+").encode()
-            for kind in ("email", "phone")
-            for value in people.values(kind)
+            value.lstrip("+") for kind in ("email", "phone") for value in people.values(kind)
         ]
 
     def landing(self) -> int:
@@ -330,7 +334,7 @@ class Places:
             duckdb.connect(config=self._limits(folder)) as connection,
         ):
             dirty = Path(folder) / "before.duckdb"
-            dirty.write_bytes(Path(source).read_bytes())
+            shutil.copyfile(source, dirty)
             connection.execute(f"attach '{str(dirty).replace(chr(39), chr(39) * 2)}' as before")
             connection.execute("use before")
             warehouse = Warehouse(connection)
@@ -357,25 +361,49 @@ class Places:
         }
 
     def _is_mentioned(self, file: str | Path) -> bool:
-        """Whether a file's text holds an address or a number; also if it is no text at all."""
-        content = _uncompressed(Path(file).read_bytes())
-        if b"\0" in content[:4096] or content[:4] == b"PAR1":
+        """Whether a file's text holds an address or a number; also if it cannot be searched.
+
+        That is one that is no text at all, or cannot be unpacked.
+        """
+        # What lies across two chunks may be written in escapes of six characters each.
+        overlap = 6 * max((len(needle.encode()) for needle in self.needles), default=1)
+        before = b""
+        try:
+            with _unpacked(Path(file)) as content:
+                while chunk := content.read(CHUNK):
+                    if not before and (b"\0" in chunk[:4096] or chunk[:4] == b"PAR1"):
+                        return True
+                    if self._mentions(before + chunk):
+                        return True
+                    before = (before + chunk)[-overlap:]
+        except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError):
             return True
-        return self._mentions(content)
+        return False
 
     def _mentions(self, content: bytes) -> bool:
-        text = content.lower()
-        decoded = unquote_plus(text.decode(errors="replace")).encode()
-        return any(needle in text or needle in decoded for needle in self.needles)
+        text = content.decode(errors="replace")
+        unescaped = JSON_ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+        plain = [
+            unicodedata.normalize("NFC", one).lower()
+            for one in {text, unescaped, unquote_plus(text)}
+        ]
+        return any(needle in one for needle in self.needles for one in plain)
 
 
 def _incoming(warehouse: Warehouse, source: Source) -> Incoming:
     return Incoming(warehouse, source.table, source.has_line_ids, source.options.phone_country)
 
 
-def _uncompressed(content: bytes) -> bytes:
-    if content[:2] == b"\x1f\x8b":
-        return gzip.decompress(content)
-    if content[:4] == b"\x28\xb5\x2f\xfd":
-        return zstandard.ZstdDecompressor().decompressobj().decompress(content)
+def _unpacked(file: Path) -> AbstractContextManager[BinaryIO]:
+    content = file.open("rb")
+    magic = content.read(4)
+    content.seek(0)
+    if magic[:2] == b"\x1f\x8b":
+        content.close()
+        return cast(BinaryIO, gzip.open(file))
+    if magic == b"\x28\xb5\x2f\xfd":
+        return cast(
+            BinaryIO,
+            zstandard.ZstdDecompressor().stream_reader(content, read_across_frames=True),
+        )
     return content
