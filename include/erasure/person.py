@@ -8,6 +8,7 @@ unless the request itself names it.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -53,7 +54,8 @@ def plain(text: str) -> Identifier | None:
     """An address or an international number as a person writes it; None if it is neither."""
     text = text.strip()
     if "@" in text:
-        return "email", text.lower()
+        # As the raw tables key it; some keyboards and files write an accent as a letter of its own.
+        return "email", unicodedata.normalize("NFC", text).lower()
     number = e164(text, None, None)
     return ("phone", number) if number else None
 

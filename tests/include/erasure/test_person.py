@@ -64,6 +64,7 @@ def test_the_identity_graph_leads_to_accounts_that_share_nothing_with_the_reques
 
 def test_what_people_write_is_an_address_or_an_international_number():
     assert plain(" Ann@Shop.test ") == ("email", "ann@shop.test")
+    assert plain("Mu\u0308ller@Shop.test") == ("email", "m\u00fcller@shop.test")
     assert plain("+49 30 123456") == ("phone", "+4930123456")
     assert plain("ann") is None
     assert plain("0151 2345") is None
