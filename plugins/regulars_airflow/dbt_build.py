@@ -61,7 +61,7 @@ class DbtBuild(BaseOperator):
 
         states: dict[str, str] = {}
         told_at = 0.0
-        # dbt builds several models at once; the connection to Airflow takes one message at a time.
+        # dbt tells from threads of its own; the connection to Airflow takes one message at a time.
         one_at_a_time = threading.Lock()
 
         def tell(model: str, state: str) -> None:
