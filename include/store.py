@@ -43,7 +43,8 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.filesystem: Any
-        self.filesystem, root = fsspec.core.url_to_fs(url)
+        # Others write, too: what was there a moment ago tells nothing.
+        self.filesystem, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         self.root = str(root).rstrip("/")
         self.is_local = "file" in self.filesystem.protocol
 
@@ -59,7 +60,6 @@ class Store:
 
     def version(self, path: str) -> str:
         """What changes with every write of a file; '' while there is none."""
-        self.filesystem.invalidate_cache()
         return str(self.filesystem.ukey(self.locate(path))) if self.exists(path) else ""
 
     def read(self, path: str) -> bytes:
@@ -145,8 +145,6 @@ class Store:
 
     def list(self, path: str) -> list[str]:
         """Names directly below a folder, sorted, without unfinished writes; none if missing."""
-        if not self.is_local:
-            self.filesystem.invalidate_cache(self.locate(path))
         if not self.exists(path):
             return []
         entries = self.filesystem.ls(self.locate(path), detail=False)

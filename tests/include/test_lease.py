@@ -69,6 +69,17 @@ def test_of_many_who_create_a_file_at_once_exactly_one_does(store: Store):
     assert store.list("a") == ["once.json"]
 
 
+def test_what_another_machine_writes_or_removes_is_seen_at_once(store: Store):
+    store.write("a/one", b"1")
+    assert store.list("a") == ["one"]
+    type(store.filesystem).clear_instance_cache()
+    other = Store(store.filesystem.unstrip_protocol(store.root))
+    other.write("a/two", b"2")
+    other.remove("a/one")
+    assert (store.exists("a/one"), store.exists("a/two")) == (False, True)
+    assert store.read("a/two") == b"2"
+
+
 def test_a_store_that_cannot_create_a_file_once_is_refused_in_words():
     store = Store("http://127.0.0.1/store")
     with pytest.raises(Stop, match="http:// cannot keep two runs apart"):
