@@ -107,11 +107,15 @@ class Ledger:
         return record["finished_at"] if record else None
 
     def discard_unstarted(self) -> None:
-        """Remove plans of which nothing was ever sent. Raises `LeaseLost`."""
+        """Remove plans of which nothing was ever sent. Raises `LeaseLost`.
+
+        None is older than one that was: each new plan begins with this.
+        """
         self.check_lease()
-        for plan_id in self.plan_ids():
-            if not self.has(plan_id, "started.json"):
-                self.store.remove(self.path(plan_id))
+        for plan_id in reversed(self.plan_ids()):
+            if self.has(plan_id, "started.json"):
+                return
+            self.store.remove(self.path(plan_id))
 
     def finish(self, plan_id: str) -> None:
         """Note that a plan is folded into the state, and by what the state will be known again."""

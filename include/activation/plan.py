@@ -27,6 +27,7 @@ from include.publishing import Snapshot
 MOST_TRIES = 5
 FIELD_SAMPLE = 1000
 HASH_LENGTH = 12
+STAMP = "%Y%m%dT%H%M%S%fZ"
 # Few, because a plan is read slice by slice, and DuckDB has all of a row group in memory.
 ROWS_IN_GROUP = 20_480
 # In the order they are sent: whoever withdrew consent is out first.
@@ -182,6 +183,7 @@ def _describe(
     empties: bool,
 ) -> Plan:
     now = datetime.now(UTC)
+    created_at = _after_all(ledger, now)
     [sizes] = bench.run("size_memberships").to_pylist()
     sections = tuple(
         Section(operation, row["sent_count"], row["first_batch"], row["last_batch"])
@@ -196,12 +198,12 @@ def _describe(
         removes=sent.get("remove", 0),
     )
     return Plan(
-        plan_id=f"{now:%Y%m%dT%H%M%S%fZ}-{sha256[:HASH_LENGTH]}",
+        plan_id=f"{created_at:{STAMP}}-{sha256[:HASH_LENGTH]}",
         destination=destination.name,
         audience=audience.name,
         account=destination.account,
         snapshot_id=snapshot.snapshot_id,
-        created_at=now.isoformat(),
+        created_at=created_at.isoformat(),
         sha256=sha256,
         sections=sections,
         desired=size.desired,
@@ -215,6 +217,14 @@ def _describe(
         fields=_field_kinds(bench, ledger, audience.target(destination.name).fields),
         empties=empties,
     )
+
+
+def _after_all(ledger: Ledger, now: datetime) -> datetime:
+    """An instant by which a plan sorts after all others, even if the clock was put back."""
+    for plan_id in ledger.plan_ids()[-1:]:
+        last = datetime.strptime(plan_id.partition("-")[0], STAMP).replace(tzinfo=UTC)
+        return max(now, last + timedelta(microseconds=1))
+    return now
 
 
 def _age(snapshot: Snapshot, now: datetime) -> timedelta:

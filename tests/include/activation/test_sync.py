@@ -3,14 +3,17 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
+import time_machine
 
 from include.activation import sync as activation
 from include.activation.audiences import Guard
 from include.activation.calls import Patience
+from include.activation.ledger import Ledger
 from include.connections import Credentials
 from include.destinations.mailchimp import Mailchimp
 from include.destinations.meta import Meta
@@ -49,6 +52,17 @@ def test_a_sync_brings_the_destination_in_line_and_a_second_one_sends_nothing(
     assert (second.adds, second.updates, second.removes, second.batches) == (0, 0, 0, 0)
     assert (second.plan_id, second.unchanged) == (None, 3)
     assert writes(shop) == sent
+
+
+def test_a_clock_that_is_put_back_changes_nothing_in_the_order_of_plans(shop: Shop):
+    for step, wanted in enumerate((range(3), range(1, 4), range(2, 5))):
+        shop.publish(people(wanted), others=people(range(wanted.start)))
+        with time_machine.travel(datetime.now(UTC) - step * timedelta(hours=1)):
+            summary = shop.sync("mailchimp")
+        assert (summary.adds, summary.removes) == ((1, 1) if step else (3, 0))
+        ledger = Ledger(shop.store, "mailchimp", audience().name)
+        assert ledger.last_finished() == summary.plan_id
+    assert len(shop.there("mailchimp")) == 3
 
 
 @both
