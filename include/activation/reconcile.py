@@ -231,15 +231,18 @@ def _read_state(
 
 
 def _adopt(settings: Settings, ledger: Ledger) -> None:
-    """Fold every plan that was finished anew, oldest first, into a state that begins empty."""
-    finished = [one for one in ledger.plan_ids() if ledger.has(one, "finished.json")]
-    if not finished:
+    """Fold every plan that was finished anew, oldest first, into a state that begins empty.
+
+    Older than one that was finished all have been, whatever an adoption that was killed has left.
+    """
+    last = ledger.last_finished()
+    if last is None:
         raise BadInput(
             f"no plan of {ledger.audience} to {ledger.destination} is left to make a state from:"
             " --adds-only begins anew"
         )
     ledger.store.remove(ledger.state)
-    for plan_id in finished:
+    for plan_id in [one for one in ledger.plan_ids() if one <= last]:
         ledger.store.remove(ledger.path(plan_id, "finished.json"))
         with open_workbench(settings, ledger.store) as bench:
             fold_plan(bench, ledger, load_plan(ledger, plan_id))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,6 +119,38 @@ def test_case_28_a_state_is_adopted_from_our_own_plans_and_receipts(shop: Shop, 
     sent = writes(shop)
     assert shop.sync(destination).plan_id is None
     assert writes(shop) == sent
+
+
+@pytest.mark.parametrize("instant", range(1, 7))
+def test_case_28_an_adoption_that_is_killed_is_made_good_by_the_next(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, instant: int
+):
+    for step in range(3):
+        shop.publish(people(range(step, step + 3)), others=people(range(step)))
+        shop.sync("meta")
+    state_of(shop, "meta").unlink()
+    fold, steps = reconciling.fold_plan, iter(range(1, 7))
+
+    def stopping(*arguments: Any) -> None:
+        if next(steps) == instant:
+            raise KeyboardInterrupt
+        fold(*arguments)
+        if next(steps) == instant:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reconciling, "fold_plan", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            compare(shop, "meta", "adopt")
+    # Where only the last plan is left to be folded, a sync does that, and there is no choice.
+    with suppress(Stop):
+        compare(shop, "meta", "adopt")
+    # Those whom only the plan that was struck has brought leave.
+    shop.publish(people(range(5, 8)), others=people(range(5)))
+    shop.sync("meta")
+
+    assert shop.held("meta") == shop.there("meta")
+    assert len(shop.there("meta")) == 3
 
 
 def test_case_28_a_state_is_rebuilt_by_reading_and_a_mass_removal_is_held_up(shop: Shop):
