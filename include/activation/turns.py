@@ -26,6 +26,7 @@ from include.store import PRIVATE, make_private_folder
 LOOK_AGAIN_SECONDS = 0.01
 # No vendor answers a call after so long: who still holds its connection then has been stopped.
 LONGEST_CALL_SECONDS = 180
+MOMENTS_BYTES = 200
 
 
 class NotCalled(Retry):
@@ -135,18 +136,27 @@ class Turns:
             fcntl.flock(file, fcntl.LOCK_EX)
             now = time.monotonic()
             moments = {"written": now, "not_before": 0.0, "next_call": 0.0}
-            if text := os.read(file, 1000):
-                kept = json.loads(text)
-                # From before the machine was started anew, its clock means nothing.
-                moments |= kept if kept["written"] <= now else {}
+            moments |= _kept(os.read(file, MOMENTS_BYTES), now)
             before = dict(moments)
             yield moments
             if moments != before:
-                text = json.dumps(moments | {"written": now}).encode()
-                os.pwrite(file, text, 0)
-                os.ftruncate(file, len(text))
+                text = json.dumps(moments | {"written": now})
+                # In one write of always as many bytes, so that no end of an older one stays.
+                os.pwrite(file, text.ljust(MOMENTS_BYTES).encode(), 0)
         finally:
             os.close(file)
+
+
+def _kept(text: bytes, now: float) -> dict[str, float]:
+    """What an account's file says; nothing if a power cut has torn it.
+
+    Nor is it anything if it is from before the machine was started anew: its clock means nothing.
+    """
+    try:
+        kept: dict[str, float] = json.loads(text)
+    except ValueError:
+        return {}
+    return kept if kept["written"] <= now else {}
 
 
 def _is_free(lock: int) -> bool:

@@ -15,7 +15,7 @@ import pytest
 from include.activation import sync as activation
 from include.activation import turns as turns_module
 from include.activation.calls import Patience
-from include.activation.turns import Turns
+from include.activation.turns import NotCalled, Turns
 from include.connections import Credentials
 from include.destinations.mailchimp import Mailchimp
 from include.destinations.meta import Meta
@@ -177,3 +177,21 @@ def test_case_03_the_connection_of_a_stopped_process_is_not_waited_for_for_ever(
     began = time.monotonic()
     with turns.take(), turns.take():
         assert 0.2 < time.monotonic() - began < 100
+
+
+@pytest.mark.parametrize(
+    "torn", [b"", bytes(90), b'{"written": 0.0, "not_bef', b'{"written": 0.0}.5}']
+)
+def test_case_03_a_file_of_moments_that_was_torn_holds_nobody_up_and_is_good_again(
+    tmp_path: Path, torn: bytes
+):
+    one, other = (
+        Turns(tmp_path, Meta, Credentials("key"), longest_wait=wait, fence=lambda: None)
+        for wait in (10, 1)
+    )
+    [folder] = tmp_path.glob("turns/*")
+    (folder / "moments.json").write_bytes(torn)
+    with one.take():
+        one.hold_up(5)
+    with pytest.raises(NotCalled):
+        other.wait()
