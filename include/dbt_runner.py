@@ -42,10 +42,8 @@ def run(
     given = ["--vars", json.dumps(variables)]
     command = next((word for word in arguments if not word.startswith("-")), None)
     file = KEPT / f"{fingerprint(variables)}.msgpack"
-    manifest = None
-    if command in PARSED_FIRST and file.exists():
-        manifest = Manifest.from_msgpack(file.read_bytes(), decoder=extended_mashumuro_decoder)
-    elif command in PARSED_FIRST or command == "parse":
+    manifest = _kept(file) if command in PARSED_FIRST else None
+    if manifest is None and command in {*PARSED_FIRST, "parse"}:
         parse = arguments if command == "parse" else ["--quiet", "parse"]
         parsed = dbtRunner().invoke([*parse, *given])
         if parsed.success:
@@ -70,6 +68,14 @@ def fingerprint(variables: dict[str, Any]) -> str:
     versions = [version("dbt-core"), version("dbt-duckdb")]
     digest.update(json.dumps([others, warehouse, versions], sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def _kept(file: Path) -> Manifest | None:
+    """The project as it was parsed; None if it never was, or a power cut has cut the file short."""
+    try:
+        return Manifest.from_msgpack(file.read_bytes(), decoder=extended_mashumuro_decoder)
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _keep(manifest: Manifest, file: Path) -> None:

@@ -48,6 +48,10 @@ def test_one_parsed_project_serves_every_day_and_another_variable_has_its_own(tm
     assert "2026-01-31" not in sql
     assert [first] == [*(tmp_path / "kept").iterdir()]
     assert first.stat().st_mtime_ns == written_at
+    whole = first.stat().st_size
+    first.write_bytes(first.read_bytes()[:1000])
+    assert compiled(tmp_path, date(2026, 2, 1)) == sql
+    assert first.stat().st_size == whole
     compiled(tmp_path, date(2026, 2, 1), rfm_method="value_quantiles")
     assert len([*(tmp_path / "kept").iterdir()]) == 2
 
