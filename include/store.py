@@ -174,7 +174,7 @@ class Store:
     def sweep(self) -> None:
         """Remove what killed processes have left: unlocked workspaces, old half-written files."""
         _sweep(self._home)
-        for file in [*self._half_written()]:
+        for file in self._half_written():
             with suppress(FileNotFoundError):
                 if time.time() - file.stat().st_mtime >= ABANDONED_AFTER_SECONDS:
                     file.unlink()

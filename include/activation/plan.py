@@ -21,13 +21,12 @@ from include.activation.ledger import Ledger
 from include.activation.workbench import Workbench
 from include.destinations.base import Destination, FieldKind, Operation
 from include.errors import Stop
-from include.publishing import Snapshot
+from include.publishing import IDENTIFIER, Snapshot
 
 # A row that the destination refuses is tried again this often, then left until its data change.
 MOST_TRIES = 5
 FIELD_SAMPLE = 1000
 HASH_LENGTH = 12
-STAMP = "%Y%m%dT%H%M%S%fZ"
 # Few, because a plan is read slice by slice, and DuckDB has all of a row group in memory.
 ROWS_IN_GROUP = 20_480
 # In the order they are sent: whoever withdrew consent is out first.
@@ -198,7 +197,7 @@ def _describe(
         removes=sent.get("remove", 0),
     )
     return Plan(
-        plan_id=f"{created_at:{STAMP}}-{sha256[:HASH_LENGTH]}",
+        plan_id=f"{created_at:{IDENTIFIER}}-{sha256[:HASH_LENGTH]}",
         destination=destination.name,
         audience=audience.name,
         account=destination.account,
@@ -222,7 +221,7 @@ def _describe(
 def _after_all(ledger: Ledger, now: datetime) -> datetime:
     """An instant by which a plan sorts after all others, even if the clock was put back."""
     for plan_id in ledger.plan_ids()[-1:]:
-        last = datetime.strptime(plan_id.partition("-")[0], STAMP).replace(tzinfo=UTC)
+        last = datetime.strptime(plan_id.partition("-")[0], IDENTIFIER).replace(tzinfo=UTC)
         return max(now, last + timedelta(microseconds=1))
     return now
 

@@ -180,7 +180,9 @@ def test_case_03_the_connection_of_a_stopped_process_is_not_waited_for_for_ever(
 
 
 @pytest.mark.parametrize(
-    "torn", [b"", bytes(90), b'{"written": 0.0, "not_bef', b'{"written": 0.0}.5}']
+    "torn",
+    [b"", bytes(90), b'{"written": 0.0, "not_bef', b'{"written": 0.0}.5}'],
+    ids=["empty", "zeros", "cut off", "end of an older one"],
 )
 def test_case_03_a_file_of_moments_that_was_torn_holds_nobody_up_and_is_good_again(
     tmp_path: Path, torn: bytes
