@@ -15,7 +15,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,14 +28,14 @@ from include.connections import Credentials, read_connection
 from include.copies import Copy, checksum, fetch, recorded
 from include.erasure.pages import cleansed, kept_rows, take_out
 from include.erasure.tombstones import load_tombstones
-from include.erasure.warehouse import alone, enforce
+from include.erasure.warehouse import enforce, replacing
 from include.errors import BadInput, RegularsError, Retry, Stop
 from include.quarantine import Quarantine, Quarantined
 from include.settings import Settings
 from include.sources.base import BadPage, Source, Table, Window, is_about_this_machine
 from include.sources.declarations import load_sources
 from include.store import Store
-from include.warehouse import REBUILDING, Warehouse, remove_database, visit
+from include.warehouse import REBUILDING, Warehouse, remove_database, replace_database, visit
 
 Progress = Callable[[str], None]
 Resolve = Callable[[str], Credentials]
@@ -110,14 +110,17 @@ def rebuild(settings: Settings, progress: Progress | None = None) -> list[Loaded
     file is not what was landed.
     """
     progress = progress or _silent
-    try:
-        with visit(settings):
-            progress("the present warehouse can be opened; it is replaced all the same")
-    except Stop as error:
-        progress(str(error))
     fresh = settings.warehouse_path.with_suffix(REBUILDING)
     beside = settings.model_copy(update={"warehouse": fresh})
-    with alone(settings):
+    with replacing(settings), ExitStack() as held:
+        try:
+            # All the while: what another process loads into the old one would be lost with it.
+            old = held.enter_context(visit(settings))
+            # Closed with changes in its log, it would remove the new one's log.
+            old.connection.execute("checkpoint")
+            progress("the present warehouse can be opened; it is replaced all the same")
+        except (Stop, duckdb.Error) as error:
+            progress(str(error))
         remove_database(fresh)
         try:
             loaded = [
@@ -127,8 +130,7 @@ def rebuild(settings: Settings, progress: Progress | None = None) -> list[Loaded
         except BaseException:
             remove_database(fresh)
             raise
-        remove_database(settings.warehouse_path)
-        fresh.replace(settings.warehouse_path)
+        replace_database(settings.warehouse_path, fresh)
     return loaded
 
 

@@ -11,7 +11,6 @@ A crash before the last step leaves the old snapshot current, and the next publi
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import shutil
@@ -24,11 +23,11 @@ from pathlib import Path, PurePosixPath
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-from include.errors import GateFailed, Retry, Stop
+from include.errors import GateFailed, Stop
 from include.quality import report as reports
 from include.quality.builds import fingerprint, models_checksum, published_tables
 from include.settings import Settings
-from include.store import PRIVATE, Store, copies, make_private_folder
+from include.store import PRIVATE, Store, alone, copies, make_private_folder
 from include.warehouse import Warehouse, visit
 
 CURRENT = "published/current.json"
@@ -245,17 +244,9 @@ def _row_count(file: Path) -> int:
 
 @contextmanager
 def _workspace(settings: Settings, store: Store) -> Iterator[Path]:
-    """An empty folder on the store's disk, for one publisher at a time.
-
-    The lock is the kernel's, so that a killed publisher never leaves it behind.
-    """
-    make_private_folder(settings.home)
+    """An empty folder on the store's disk, for one publisher at a time."""
     folder = Path(store.locate("published") if store.is_local else settings.home) / ".publishing"
-    with (settings.home / "publishing.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Retry("another publish is under way", after_seconds=10) from error
+    with alone(settings.home / "publishing.lock", "another publish"):
         shutil.rmtree(folder, ignore_errors=True)
         make_private_folder(folder)
         try:

@@ -14,14 +14,14 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
 
-from include.errors import Stop
+from include.errors import Retry, Stop
 
 PRIVATE = 0o600
 PRIVATE_FOLDER = 0o700
@@ -174,10 +174,8 @@ class Store:
     def sweep(self) -> None:
         """Remove what killed processes have left: unlocked workspaces, old half-written files."""
         _sweep(self._home)
-        for file in self._half_written():
-            with suppress(FileNotFoundError):
-                if time.time() - file.stat().st_mtime >= ABANDONED_AFTER_SECONDS:
-                    file.unlink()
+        for file in filter(_is_old, self._half_written()):
+            file.unlink(missing_ok=True)
 
     @property
     def _home(self) -> Path:
@@ -242,6 +240,22 @@ def make_private_folder(folder: Path) -> None:
 
 
 @contextmanager
+def alone(lock: Path, work: str) -> Iterator[None]:
+    """Be the only process of this machine in such a block: `lock` is a file for nothing else.
+
+    The lock is the kernel's, so that a killed process never leaves it behind. Raises `Retry`, which
+    says that `work` is under way, while another process is in its block.
+    """
+    make_private_folder(lock.parent)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Retry(f"{work} is under way", after_seconds=10) from error
+        yield
+
+
+@contextmanager
 def _locked_folder(home: Path) -> Iterator[str]:
     """A temporary folder whose lock tells that its process lives."""
     _sweep(home)
@@ -255,9 +269,11 @@ def _locked_folder(home: Path) -> Iterator[str]:
 
 
 def _is_free(folder: Path) -> bool:
+    """Whether the process that made a workspace is gone: a living one holds the lock on it."""
     try:
         lock = os.open(folder, os.O_RDONLY)
     except OSError:
+        # Gone by now, or another user's.
         return False
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -268,20 +284,15 @@ def _is_free(folder: Path) -> bool:
     return True
 
 
+def _is_old(path: Path) -> bool:
+    """Whether whoever made a file or a folder has had the time to finish or to lock it."""
+    try:
+        return time.time() - path.stat().st_mtime >= ABANDONED_AFTER_SECONDS
+    except FileNotFoundError:
+        return False
+
+
 def _sweep(home: Path) -> None:
-    """Remove workspaces whose process is gone: the lock on a living one's folder is held."""
     for folder in home.glob(f"{WORKSPACE}*"):
-        try:
-            if time.time() - folder.stat().st_mtime < ABANDONED_AFTER_SECONDS:
-                continue
-            lock = os.open(folder, os.O_RDONLY)
-        except OSError:
-            # Gone by now, or another user's.
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_old(folder) and _is_free(folder):
             shutil.rmtree(folder, ignore_errors=True)
-        except BlockingIOError:
-            continue
-        finally:
-            os.close(lock)

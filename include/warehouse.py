@@ -93,9 +93,8 @@ def visit(
         raise Stop("there is no warehouse yet: run `regulars ingest` first")
     keep_private()
     make_private_folder(path.parent)
-    opened_at = time.time()
     try:
-        connection = _connect(settings, path, read_only)
+        connection, opened_at = _connect(settings, path, read_only)
     except duckdb.Error as error:
         raise _explained(error, path) from error
     try:
@@ -119,6 +118,16 @@ def remove_database(path: Path) -> None:
     path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
     for folder in _spilled(path):
         shutil.rmtree(folder)
+
+
+def replace_database(path: Path, fresh: Path) -> None:
+    """Put a finished DuckDB file in the place of one that nobody else has open.
+
+    The file is never missing: whoever waits for it would make an empty one.
+    """
+    fresh.chmod(PRIVATE)
+    path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
+    fresh.replace(path)
 
 
 @contextmanager
@@ -166,7 +175,10 @@ def _spill(path: Path, reader: int | None = None) -> Path:
     return path.with_name(f"{path.name}.{reader}.tmp" if reader else f"{path.name}.tmp")
 
 
-def _connect(settings: Settings, path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
+def _connect(
+    settings: Settings, path: Path, read_only: bool
+) -> tuple[duckdb.DuckDBPyConnection, float]:
+    """The open file, and a moment at which nobody else had it open any more."""
     deadline = time.monotonic() + settings.lock_wait_seconds
     config: dict[str, Any] = {
         "memory_limit": settings.memory_limit,
@@ -176,8 +188,9 @@ def _connect(settings: Settings, path: Path, read_only: bool) -> duckdb.DuckDBPy
         "storage_compatibility_version": "v1.5.0",
     }
     while True:
+        opened_at = time.time()
         try:
-            return duckdb.connect(str(path), read_only=read_only, config=config)
+            return duckdb.connect(str(path), read_only=read_only, config=config), opened_at
         except duckdb.IOException as error:
             if not _is_locked(error) or time.monotonic() >= deadline:
                 raise

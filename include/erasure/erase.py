@@ -41,7 +41,7 @@ from include.erasure.tombstones import (
     digest,
     settle,
 )
-from include.erasure.warehouse import alone, compact, is_purged, purge_warehouse
+from include.erasure.warehouse import compact, is_purged, purge_warehouse, replacing
 from include.errors import RegularsError, Retry
 from include.settings import Settings
 from include.store import Store, drop_copies
@@ -112,7 +112,7 @@ def erase(
     Raises what a destination raised, once all other places are done; then call it again, too.
     """
     progress = progress or _silent
-    with alone(settings):
+    with replacing(settings):
         try:
             done = _finish_begun(settings)
             if requests is None:

@@ -6,35 +6,26 @@ anew, and the new one takes the place of the old.
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 
 from include import raw_tables
 from include.erasure.rows import about_a_person, figures, find_erased, purge
 from include.erasure.tombstones import Identifier, load_tombstones, show_identifiers
-from include.errors import Retry
 from include.settings import Settings
-from include.store import PRIVATE, make_private_folder
-from include.warehouse import Warehouse, remove_database, visit
+from include.store import alone
+from include.warehouse import Warehouse, remove_database, replace_database, visit
 
 # Beside them there are only tables that name nobody.
 RAW = "raw"
 
 
-@contextmanager
-def alone(settings: Settings) -> Iterator[None]:
+def replacing(settings: Settings) -> AbstractContextManager[None]:
     """Keep erasures and rebuilds apart: each takes away what the other reads.
 
     Raises `Retry` while another one is under way.
     """
-    make_private_folder(settings.home)
-    with (settings.home / "erasure.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Retry("an erasure or a rebuild is under way", after_seconds=10) from error
-        yield
+    return alone(settings.home / "erasure.lock", "an erasure or a rebuild")
 
 
 def purge_warehouse(
@@ -99,11 +90,7 @@ def compact(settings: Settings) -> None:
         # An earlier release left a view of the page it read last: its file may be gone by now.
         warehouse.run("forget_last_page")
         copy_database(warehouse, str(fresh))
-        fresh.chmod(PRIVATE)
-        fresh.replace(settings.warehouse_path)
-        settings.warehouse_path.with_name(f"{settings.warehouse_path.name}.wal").unlink(
-            missing_ok=True
-        )
+        replace_database(settings.warehouse_path, fresh)
 
 
 def copy_database(warehouse: Warehouse, path: str) -> None:

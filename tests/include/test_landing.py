@@ -36,6 +36,14 @@ CONTACTS = {
         "updated_at": "updated",
     },
 }
+LOAD = """
+import sys
+from pathlib import Path
+from include.landing import ingest
+from include.settings import Settings
+home, sources = map(Path, sys.argv[1:])
+ingest(Settings(home=home, sources=sources, lock_wait_seconds=0))
+"""
 CONTACT_HEADER = ["key", "email", "consent", "suppressed", "updated"]
 
 
@@ -371,6 +379,22 @@ def test_rebuilding_refuses_a_landing_file_that_was_tampered_with(settings):
         rebuild(settings)
     assert raw(settings, "order_lines") == rows
     assert not list(settings.home.glob("*.rebuilding*"))
+
+
+def test_what_comes_while_the_warehouse_is_rebuilt_waits_for_the_new_one(settings, tmp_path):
+    ingest(settings)
+    write_csv(tmp_path / "export" / "b.csv", [["3", *ANN[1:]]])
+    command = [sys.executable, "-c", LOAD, str(settings.home), str(settings.sources)]
+    told = []
+
+    def meanwhile(message: str) -> None:
+        if "merging" in message:
+            told.append(subprocess.run(command, capture_output=True, text=True).stderr)
+
+    rebuild(settings, meanwhile)
+    assert ["is held by process" in one for one in told] == [True]
+    ingest(settings)
+    assert len(raw(settings, "order_lines")) == 3
 
 
 def test_a_landing_in_an_object_store_can_be_rebuilt_too(tmp_path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 
 import duckdb
@@ -25,6 +26,8 @@ config = {"memory_limit": "60MB", "threads": 1}
 if len(sys.argv) > 2:
     config["temp_directory"] = sys.argv[2]
 connection = duckdb.connect(sys.argv[1], config=config, read_only=len(sys.argv) > 2)
+print("open", flush=True)
+sys.stdin.readline()
 query = "select 'ann@shop.example' || i as email from range(2000000) as people (i) order by hash(i)"
 cursor = connection.execute(query)
 cursor.fetchone()
@@ -96,12 +99,12 @@ def test_the_settings_hold_and_times_are_utc(settings):
 def test_what_a_killed_process_spilled_goes_with_the_next_visit(settings):
     with visit(settings):
         pass
-    _spill_and_be_killed(str(settings.warehouse_path))
+    _spill_and_be_killed(_open(str(settings.warehouse_path)))
     with visit(settings, read_only=True) as warehouse:
         [(readers,)] = warehouse.connection.sql(
             "select current_setting('temp_directory')"
         ).fetchall()
-    _spill_and_be_killed(str(settings.warehouse_path), readers)
+    _spill_and_be_killed(_open(str(settings.warehouse_path), readers))
     assert len(_spilled(settings)) == 2
     # One who reads may be beside others, whose work it is not to take away.
     with visit(settings, read_only=True):
@@ -110,9 +113,27 @@ def test_what_a_killed_process_spilled_goes_with_the_next_visit(settings):
         assert not _spilled(settings)
 
 
-def _spill_and_be_killed(*arguments: str) -> None:
+def test_what_a_process_spilled_while_it_was_waited_for_goes_too(settings):
+    with visit(settings):
+        pass
+    process = _open(str(settings.warehouse_path))
+    killing = threading.Timer(0.5, _spill_and_be_killed, [process])
+    killing.start()
+    with visit(settings.model_copy(update={"lock_wait_seconds": 30})):
+        killing.join()
+        assert not _spilled(settings)
+
+
+def _open(*arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", SPILL, *arguments]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "open\n"
+    return process
+
+
+def _spill_and_be_killed(process: subprocess.Popen[str]) -> None:
+    process.stdin.write("\n")
+    process.stdin.flush()
     assert process.stdout.readline() == "spilled\n"
     process.kill()
     process.communicate()

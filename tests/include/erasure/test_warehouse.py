@@ -4,7 +4,7 @@ import pytest
 
 from include.erasure.erase import erase
 from include.erasure.tombstones import add_tombstones, settle
-from include.erasure.warehouse import alone, compact, enforce, purge_warehouse
+from include.erasure.warehouse import compact, enforce, purge_warehouse, replacing
 from include.errors import Retry
 from include.landing import ingest, rebuild
 from include.warehouse import visit
@@ -84,7 +84,7 @@ def test_a_compacted_warehouse_holds_the_same_without_the_deleted_bytes(settings
 
 
 def test_an_erasure_and_a_rebuild_keep_out_of_each_other_s_way(settings):
-    with alone(settings):
+    with replacing(settings):
         with pytest.raises(Retry, match="under way"):
             rebuild(settings)
         with pytest.raises(Retry, match="under way"):
