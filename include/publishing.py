@@ -139,10 +139,10 @@ def publish(settings: Settings, as_of: date, accept: str | None = None) -> Snaps
     `accept` is the id of a report of that gate whose warnings a person accepts. A build that is
     published already is not published again: the current snapshot is returned.
     Raises `GateFailed` if this very build was not judged, was refused, or waits for a person's
-    word; `Retry` while another publish is under way.
+    word; `Retry` while another publish or an erasure is under way.
     """
     store = Store(settings.store)
-    with _workspace(settings, store) as workspace:
+    with paused(settings, store) as workspace:
         # Every day, because looking through the whole store takes a while.
         store.sweep()
         before = current(store)
@@ -164,43 +164,42 @@ def publish(settings: Settings, as_of: date, accept: str | None = None) -> Snaps
 
 
 def amend(
-    settings: Settings,
+    store: Store,
+    workspace: Path,
     rewrite: Callable[[str, str, Path], int | None],
     rewrite_analytics: Callable[[str, Path], None],
 ) -> None:
     """Change the files of every kept snapshot: only when the law wants it, as an erasure does.
 
-    `rewrite` is given a table's name and file, and writes another file; it returns that one's rows,
-    or None to leave the table as it is. `rewrite_analytics` does the same for `analytics.duckdb`.
-    Checksums are renewed; a crash in the middle is made good by the next call. Raises `Retry` while
-    a publish is under way.
+    To be called while publishing is `paused`, in that workspace. `rewrite` is given a table's name
+    and file, and writes another file; it returns that one's rows, or None to leave the table as it
+    is. `rewrite_analytics` does the same for `analytics.duckdb`. Checksums are renewed; a crash in
+    the middle is made good by the next call.
     """
-    store = Store(settings.store)
-    with _workspace(settings, store) as workspace:
-        newest_one = current(store)
-        _sweep(store, newest_one)
-        is_changed = False
-        for name in store.list("published"):
-            folder = f"published/{name}"
-            is_current = newest_one is not None and name == newest_one.snapshot_id
-            record = CURRENT if is_current else f"{folder}/snapshot.json"
-            if not store.exists(record):
-                continue
-            snapshot = Snapshot.model_validate_json(store.read(record))
-            amended = _amend(store, snapshot.bound_to(store), rewrite, workspace)
-            is_changed |= is_current and amended is not None
-        if is_changed and store.exists(ANALYTICS):
-            analytics = workspace / "analytics.duckdb"
-            before = workspace / "before.duckdb"
-            store.fetch(ANALYTICS, before)
-            rewrite_analytics(str(before), analytics)
-            store.take(analytics, ANALYTICS)
-        for name in store.list("published"):
-            if not store.exists(f"published/{name}/{AMENDING}"):
-                continue
-            if newest_one is not None and name == newest_one.snapshot_id:
-                store.write(CURRENT, store.read(f"published/{name}/snapshot.json"))
-            store.remove(f"published/{name}/{AMENDING}")
+    newest_one = current(store)
+    _sweep(store, newest_one)
+    is_changed = False
+    for name in store.list("published"):
+        folder = f"published/{name}"
+        is_current = newest_one is not None and name == newest_one.snapshot_id
+        record = CURRENT if is_current else f"{folder}/snapshot.json"
+        if not store.exists(record):
+            continue
+        snapshot = Snapshot.model_validate_json(store.read(record))
+        amended = _amend(store, snapshot.bound_to(store), rewrite, workspace)
+        is_changed |= is_current and amended is not None
+    if is_changed and store.exists(ANALYTICS):
+        analytics = workspace / "analytics.duckdb"
+        before = workspace / "before.duckdb"
+        store.fetch(ANALYTICS, before)
+        rewrite_analytics(str(before), analytics)
+        store.take(analytics, ANALYTICS)
+    for name in store.list("published"):
+        if not store.exists(f"published/{name}/{AMENDING}"):
+            continue
+        if newest_one is not None and name == newest_one.snapshot_id:
+            store.write(CURRENT, store.read(f"published/{name}/snapshot.json"))
+        store.remove(f"published/{name}/{AMENDING}")
 
 
 def _amend(
@@ -243,10 +242,13 @@ def _row_count(file: Path) -> int:
 
 
 @contextmanager
-def _workspace(settings: Settings, store: Store) -> Iterator[Path]:
-    """An empty folder on the store's disk, for one publisher at a time."""
+def paused(settings: Settings, store: Store) -> Iterator[Path]:
+    """An empty folder on the store's disk; while the block lasts, nobody else publishes.
+
+    Raises `Retry` while somebody does.
+    """
     folder = Path(store.locate("published") if store.is_local else settings.home) / ".publishing"
-    with alone(settings.home / "publishing.lock", "another publish"):
+    with alone(settings.home / "publishing.lock", "a publish or an erasure"):
         shutil.rmtree(folder, ignore_errors=True)
         make_private_folder(folder)
         try:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -175,43 +176,52 @@ class _Erasure:
         answered, failures = in_stores + at_destinations, failures + failed
         rows, waiting = places.activation()
         counts["plans, receipts, state and statuses"] = rows
-        for what, step in (
-            ("published snapshots", places.snapshots),
-            ("landing pages", places.landing),
-            ("waiting calls", places.inbox),
-            ("quarantined pages", places.quarantine),
-        ):
-            self.report(f"{what} ...")
-            counts[what] = step()
-        places.workspaces()
-        # What a killed rebuild left: it is made of what was landed.
-        remove_database(self.settings.warehouse_path.with_suffix(REBUILDING))
-        if failures:
-            raise failures[0]
-        if waiting:
-            raise Retry(
-                f"the sync of {', '.join(waiting)} is not finished: nobody who is erased is sent"
-                " by it any more, but a batch may be on its way; finish it, then erase again"
-            )
-        certificate = self._certificate(tombstones, people, counts, answered)
-        begun = f"{FOLDER}/begun/{certificate.erasure_id}.json"
-        _write(self.store, begun, certificate)
-        self.report("warehouse ...")
-        found = purge_warehouse(self.settings, people.identifiers, certificate.erasure_id)
+        # Until nobody is in the warehouse any more, it must not be published again.
+        with publishing.paused(self.settings, self.store) as workspace:
+            for what, step in (
+                ("published snapshots", partial(places.snapshots, workspace)),
+                ("landing pages", places.landing),
+                ("waiting calls", places.inbox),
+                ("quarantined pages", places.quarantine),
+            ):
+                self.report(f"{what} ...")
+                counts[what] = step()
+            places.workspaces()
+            # What a killed rebuild left: it is made of what was landed.
+            remove_database(self.settings.warehouse_path.with_suffix(REBUILDING))
+            if failures:
+                raise failures[0]
+            if waiting:
+                raise Retry(
+                    f"the sync of {', '.join(waiting)} is not finished: nobody who is erased is"
+                    " sent by it any more, but a batch may be on its way; finish it, then erase"
+                    " again"
+                )
+            certificate = self._certificate(tombstones, people, counts, answered)
+            begun = f"{FOLDER}/begun/{certificate.erasure_id}.json"
+            _write(self.store, begun, certificate)
+            self.report("warehouse ...")
+            found = purge_warehouse(self.settings, people.identifiers, certificate.erasure_id)
         certificate.places.update({f"warehouse {table}": n for table, n in found.items()})
         _write(self.store, begun, certificate)
         return _finish(self.settings, certificate)
 
     def _people(self) -> People:
+        """The people, of whom there are tombstones by now.
+
+        Whoever loads asks for these while he has the warehouse open: he has landed before we look
+        through the landing pages, or he knows all of them.
+        """
         snapshot = publishing.current(self.store)
-        if not self.settings.warehouse_path.exists():
-            with duckdb.connect() as connection:
-                scratch = Warehouse(connection)
-                scratch.run("raw_tables")
-                return find_people(scratch, snapshot, self.requests)
-        with visit(self.settings) as warehouse:
+        with ExitStack() as opened:
+            if self.settings.warehouse_path.exists():
+                warehouse = opened.enter_context(visit(self.settings))
+            else:
+                warehouse = Warehouse(opened.enter_context(duckdb.connect()))
             warehouse.run("raw_tables")
-            return find_people(warehouse, snapshot, self.requests)
+            people = find_people(warehouse, snapshot, self.requests)
+            add_tombstones(self.settings, people.identifiers)
+            return people
 
     def _identities(self, people: People) -> dict[str, set[str]]:
         """By which keys each destination may know them: as we would send them, and as we did."""

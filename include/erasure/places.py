@@ -116,8 +116,11 @@ class Places:
                 count += 1
         return count
 
-    def snapshots(self) -> int:
-        """Every kept snapshot is written anew without the people, its checksums renewed."""
+    def snapshots(self, workspace: Path) -> int:
+        """Every kept snapshot is written anew without the people, its checksums renewed.
+
+        `workspace`: of the pause in publishing that this needs.
+        """
         with self._scratch() as warehouse:
             counts: list[int] = []
 
@@ -128,7 +131,7 @@ class Places:
                 counts.append(found[0])
                 return found[1]
 
-            publishing.amend(self.settings, rewrite, self._purge_database)
+            publishing.amend(self.store, workspace, rewrite, self._purge_database)
             return sum(counts)
 
     def activation(self) -> tuple[int, list[str]]:

@@ -7,10 +7,13 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import date
 from hashlib import md5, sha256
 from itertools import count
 from pathlib import Path
@@ -29,10 +32,11 @@ from include.erasure import erase as erasing
 from include.erasure.erase import Certificate, certificates, erase
 from include.erasure.export import export_person
 from include.erasure.person import Request
+from include.erasure.tombstones import Identifier, Tombstones
 from include.errors import BadInput, Retry
 from include.landing import ingest, rebuild
 from include.lease import hold_lease
-from include.publishing import ANALYTICS, current
+from include.publishing import ANALYTICS, current, publish
 from include.settings import Settings
 from include.store import Store, copies
 from tests.faults.killing import doom
@@ -86,6 +90,7 @@ REQUESTS = {
 PUSHED = "commerce/mailchimp/regulars/pushed.parquet"
 JOURNEY = "commerce/mailchimp/regulars/journeys/lapsed_vips-1-2"
 FEWEST_INSTANTS = 30
+OPEN = "import sys, duckdb; duckdb.connect(sys.argv[1])"
 ASKED = [["r-1", "2026-03-01 10:00:00", EMAIL]]
 
 
@@ -339,6 +344,44 @@ def test_case_42_neither_the_export_nor_a_backup_nor_a_rebuild_brings_the_person
     assert set(trade.told["orders"]) == {one.customer_id for one in OTHERS}
     assert len(trade.shop.there("mailchimp")) == len(trade.shop.there("meta")) == len(OTHERS)
     assert not any(place.startswith("vendor") for place in trade.traces())
+
+
+def test_case_42_who_loads_meanwhile_knows_all_of_whom_are_erased_or_is_waited_for(
+    trade: Trade, monkeypatch: pytest.MonkeyPatch
+):
+    reached = []
+    add = erasing.add_tombstones
+
+    def add_and_look(settings: Settings, identifiers: Iterable[Identifier]) -> Tombstones:
+        tombstones = add(settings, identifiers)
+        if ("platform_id", CANARY.customer_id) in identifiers:
+            command = [sys.executable, "-c", OPEN, str(settings.warehouse_path)]
+            reached.append(subprocess.run(command, capture_output=True).returncode == 0)
+        return tombstones
+
+    monkeypatch.setattr(erasing, "add_tombstones", add_and_look)
+    trade.erase([Request("by hand", (("email", KEY),))])
+    assert reached[0] is False
+
+
+def test_case_42_nobody_publishes_between_the_snapshots_and_the_warehouse(trade: Trade):
+    settings = trade.shop.settings
+    told = []
+
+    def publish_meanwhile(step: str) -> None:
+        if step in {"landing pages ...", "warehouse ..."}:
+            with pytest.raises(Retry, match="an erasure is under way"):
+                publish(settings, date(2026, 3, 1))
+            told.append(step)
+
+    erase(
+        settings,
+        trade.connection,
+        [Request("by hand", (("email", KEY),))],
+        progress=publish_meanwhile,
+        patience=QUICK,
+    )
+    assert told == ["landing pages ...", "warehouse ..."]
 
 
 @pytest.mark.parametrize("destination", ["mailchimp", "meta"])
