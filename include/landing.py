@@ -79,18 +79,15 @@ def ingest(
     credentials: who knows the sources' connections. window: ask for these days again, and leave
     the cursors where they are. A source that fails loads nothing, the others load; what failed is
     raised afterwards. Raises `BadInput` that names every bad page of a source that has too many;
-    `Retry` when another process holds the warehouse or loads the same source.
+    `Stop` when the warehouse is gone, although files have landed before; `Retry` when another
+    process holds the warehouse or loads the same source.
     """
     sources = load_sources(settings, credentials)
     unknown = [name for name in names or () if name not in sources]
     if unknown:
         known = ", ".join(sources)
         raise BadInput(f"{settings.sources}: no source {unknown[0]!r}; there are: {known}")
-    if not settings.warehouse_path.exists() and Store(settings.store).list("landing"):
-        raise Stop(
-            f"the warehouse {settings.warehouse_path} is gone, and files have landed before: run"
-            " `regulars ingest --rebuild`, which makes it anew from them"
-        )
+    _refuse_lost(settings)
     chosen = [sources[name] for name in (names or sources)]
     if window:
         whole = [source.name for source in chosen if not source.has_windows]
@@ -114,11 +111,12 @@ def rebuild(settings: Settings, progress: Progress | None = None) -> list[Loaded
     beside = settings.model_copy(update={"warehouse": fresh})
     with replacing(settings), ExitStack() as held:
         try:
-            # All the while: what another process loads into the old one would be lost with it.
-            old = held.enter_context(visit(settings))
-            # Closed with changes in its log, it would remove the new one's log.
-            old.connection.execute("checkpoint")
-            progress("the present warehouse can be opened; it is replaced all the same")
+            if settings.warehouse_path.exists():
+                # All the while: what another process loads into it would be lost with it.
+                old = held.enter_context(visit(settings))
+                # Closed with changes in its log, it would remove the new one's log.
+                old.connection.execute("checkpoint")
+                progress("the present warehouse can be opened; it is replaced all the same")
         except (Stop, duckdb.Error) as error:
             progress(str(error))
         remove_database(fresh)
@@ -140,8 +138,10 @@ def replay(
     """Try quarantined pages again (default: all), after their declaration or our code was mended.
 
     What can be read now is landed, merged and taken out of quarantine; the rest stays there, and
-    is counted. Raises `BadInput` when the name is unknown, or its source is not declared any more.
+    is counted. Raises `BadInput` when the name is unknown, or its source is not declared any more;
+    `Stop` when the warehouse is gone.
     """
+    _refuse_lost(settings)
     quarantine = Quarantine(Store(settings.store))
     pages = quarantine.find(name) if name else quarantine.pages()
     sources = load_sources(settings)
@@ -153,6 +153,23 @@ def replay(
         lambda source: _Load(settings, source, progress or _silent).replay(
             [page for page in pages if page.source == source.name]
         ),
+    )
+
+
+def _refuse_lost(settings: Settings) -> None:
+    """Raise `Stop` if there are landing files of which the warehouse can know nothing.
+
+    It is gone, or an empty one was made in its place, as dbt does.
+    """
+    if not Store(settings.store).list("landing"):
+        return
+    if settings.warehouse_path.exists():
+        with visit(settings, read_only=True) as warehouse:
+            if warehouse.run("has_raw_tables")["is_there"][0].as_py():
+                return
+    raise Stop(
+        f"the warehouse {settings.warehouse_path} is gone, and files have landed before: run"
+        " `regulars ingest --rebuild`, which makes it anew from them"
     )
 
 

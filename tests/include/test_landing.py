@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from include import raw_tables
-from include.errors import BadInput, Retry
+from include.errors import BadInput, Retry, Stop
 from include.landing import ingest, rebuild, replay
 from include.quarantine import Quarantine
 from include.settings import PROJECT, Settings
@@ -379,6 +379,28 @@ def test_rebuilding_refuses_a_landing_file_that_was_tampered_with(settings):
         rebuild(settings)
     assert raw(settings, "order_lines") == rows
     assert not list(settings.home.glob("*.rebuilding*"))
+
+
+def test_a_warehouse_that_is_gone_is_not_begun_again(settings):
+    ingest(settings)
+    rows = raw(settings, "order_lines")
+    landed = next((Path(settings.store) / "landing/shop").glob("*.csv"))
+    content = landed.read_bytes()
+    settings.warehouse_path.unlink()
+    landed.write_bytes(b"")
+    with pytest.raises(BadInput, match="is not what was landed"):
+        rebuild(settings)
+    for load in (ingest, replay):
+        with pytest.raises(Stop, match=r"is gone.*--rebuild"):
+            load(settings)
+    # As dbt makes one.
+    duckdb.connect(str(settings.warehouse_path)).close()
+    with pytest.raises(Stop, match=r"is gone.*--rebuild"):
+        ingest(settings)
+    landed.write_bytes(content)
+    rebuild(settings)
+    assert raw(settings, "order_lines") == rows
+    assert ingest(settings)[0].skipped == 1
 
 
 def test_what_comes_while_the_warehouse_is_rebuilt_waits_for_the_new_one(settings, tmp_path):
