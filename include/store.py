@@ -251,7 +251,7 @@ def alone(lock: Path, work: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise Retry(f"{work} is under way", after_seconds=10) from error
+            raise Retry(f"{work} is under way", after_seconds=60) from error
         yield
 
 
