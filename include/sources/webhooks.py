@@ -29,7 +29,7 @@ Rows = list[dict[str, Any]]
 
 STAMP = "%Y%m%dT%H%M%S%f"
 CALLS_PER_PAGE = 1000
-# Two receivers' clocks may differ by this much: what came so late is looked for again.
+# For as long the same call may come again, and is known by the one that lies there.
 OVERLAP = timedelta(minutes=5)
 
 _INSTANT = pa.timestamp("us")
@@ -100,16 +100,15 @@ class Webhooks(Source):
     options: WebhooksOptions
 
     def pages(self, cursor: Mapping[str, Any]) -> Iterator[Page]:
-        """What has come since the cursor; what landing has merged long ago is removed."""
+        """What is not merged, whenever it says it came; what was merged long ago is removed."""
         store = Store(self.place.store)
         folder = inbox(self.name)
-        since = cursor.get("from", "")
-        merged = set(cursor.get("merged", ()))
         names = store.list(folder)
-        for name in names:
-            if name < since:
-                store.remove(f"{folder}/{name}")
-        waiting = [name for name in names if name >= since and name not in merged]
+        merged = set(cursor.get("merged", ())) & set(names)
+        waiting = [name for name in names if name not in merged]
+        for name in [name for name in merged if name < cursor["from"]]:
+            store.remove(f"{folder}/{name}")
+            merged.remove(name)
 
         def contents() -> Iterator[polls.Content]:
             for start in range(0, len(waiting), CALLS_PER_PAGE):
@@ -120,7 +119,7 @@ class Webhooks(Source):
 
         def reached() -> dict[str, Any]:
             earliest = (_received_at(max(merged)) - OVERLAP).strftime(STAMP)
-            return {"from": earliest, "merged": sorted(n for n in merged if n >= earliest)}
+            return {"from": earliest, "merged": sorted(merged)}
 
         yield from polls.pages(contents(), reached)
 

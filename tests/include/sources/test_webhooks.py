@@ -171,3 +171,14 @@ def test_what_is_merged_leaves_the_inbox_when_nothing_can_come_late(tmp_path: Pa
     ingest(settings)
     assert first not in inbox.stores[0].list("inbox/shop")
     assert len(raw(settings, "consents")) == 3
+
+
+def test_a_call_is_merged_though_the_clock_was_put_back_before_it_came(tmp_path: Path) -> None:
+    settings = declare(tmp_path, TestWebhooks().declaration(Inbox(tmp_path)))
+    inbox = Inbox(tmp_path)
+    inbox.consent(1, 7, "subscribed")
+    ingest(settings)
+    inbox.at -= timedelta(hours=1)
+    inbox.consent(2, 7, "unsubscribed")
+    ingest(settings)
+    assert {row["state"] for row in raw(settings, "consents")} == {"granted", "withdrawn"}
