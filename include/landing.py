@@ -14,11 +14,11 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import duckdb
@@ -209,6 +209,11 @@ class _Standing:
     owner: str | None = None
     unused: list[str] | None = None
 
+    @property
+    def contents(self) -> set[tuple[str, str]]:
+        """What is merged: names, and checksums of what came by them."""
+        return {(row["file_name"], row["checksum"]) for row in self.pages}
+
 
 _COMMITTED = ("cursor", "meaning", "table", "owner", "unused")
 
@@ -255,6 +260,8 @@ class _Load:
         self.is_asked_again = window is None
         with self.store.workspace() as folder:
             self._look_up(Path(folder))
+            if not self.is_reread:
+                self._take_unmerged(Path(folder))
             self._fetch(Path(folder))
             return self._finish(Path(folder))
 
@@ -292,7 +299,7 @@ class _Load:
 
     def _fetch(self, folder: Path) -> None:
         """Copy the pages that are new. A reply is landed at once: it comes but once."""
-        contents = {(row["file_name"], row["checksum"]) for row in self.standing.pages}
+        contents = self.standing.contents
         versions = {(row["file_name"], row["version"]) for row in self.standing.pages}
         for page in self.source.pages(self.standing.cursor):
             if page.cursor is not None:
@@ -309,7 +316,7 @@ class _Load:
                 continue
             self._say(f"fetching {page.name}")
             copy = fetch(page, folder)
-            if (copy.file_name, copy.checksum) in contents:
+            if (copy.file_name, copy.checksum) in contents or copy in self.copies:
                 self.skipped += 1
             elif copy.version != page.version():
                 self.refused[copy] = BadPage(page.name, "the file is still being written")
@@ -317,17 +324,34 @@ class _Load:
             else:
                 self.copies.append(copy)
 
-    def _take_landed(self, folder: Path) -> None:
-        """All pages that landing keeps. Raises `BadInput` if one is not what was landed."""
+    def _take_unmerged(self, folder: Path) -> None:
+        """Pages that landed and that the warehouse does not know: an older one was put back.
+
+        What comes but once, like a webhook's call, is nowhere else by now.
+        """
+        known = {PurePosixPath(row["landing_path"]).name for row in self.standing.pages}
+        known |= {page.landing_name for page in self.quarantine.pages(self.source.name)}
+        self._take_landed(folder, known)
+        self.copies = [
+            copy
+            for copy in self.copies
+            if (copy.file_name, copy.came_as or copy.checksum) not in self.standing.contents
+        ]
+
+    def _take_landed(self, folder: Path, known: Collection[str] = ()) -> None:
+        """All pages that landing keeps, but for those of known names.
+
+        Raises `BadInput` if one is not what was landed.
+        """
         landing = f"landing/{self.source.name}"
-        for name in self.store.list(landing):
-            if not name.endswith(_RECORD):
+        for record in self.store.list(landing):
+            name = record.removesuffix(_RECORD)
+            if name == record or name in known:
                 continue
-            path = f"{landing}/{name.removesuffix(_RECORD)}"
-            local = Path(self.store.local(path, folder))
-            copy = recorded(json.loads(self.store.read(f"{landing}/{name}")), local)
+            local = Path(self.store.local(f"{landing}/{name}", folder))
+            copy = recorded(json.loads(self.store.read(f"{landing}/{record}")), local)
             if not local.exists() or checksum(local) != copy.checksum:
-                raise BadInput(f"{path} is not what was landed: restore it from a backup")
+                raise BadInput(f"{landing}/{name} is not what was landed: restore it from a backup")
             self.copies.append(copy)
 
     def _finish(self, folder: Path) -> Loaded:

@@ -44,6 +44,11 @@ class Quarantined:
         """What a person calls it by."""
         return f"{self.source}/{self.file_name}"
 
+    @property
+    def landing_name(self) -> str:
+        """The file's name, here as in landing."""
+        return recorded(self.page, Path()).landing_name
+
     def summary(self) -> dict[str, str | int]:
         """The report in one line."""
         place = ", ".join(f"{kind} {value}" for kind, value in self.place.items())

@@ -2,6 +2,7 @@
 select
     file_name,
     checksum,
-    version
+    version,
+    landing_path
 from raw.landed_files
 where source = $source;

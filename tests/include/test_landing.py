@@ -403,6 +403,20 @@ def test_a_warehouse_that_is_gone_is_not_begun_again(settings):
     assert ingest(settings)[0].skipped == 1
 
 
+def test_what_landed_since_is_merged_into_an_older_warehouse_that_was_put_back(settings, tmp_path):
+    ingest(settings)
+    older = settings.warehouse_path.read_bytes()
+    export = tmp_path / "export"
+    write_csv(export / "b.csv", [["3", *ANN[1:]]])
+    ingest(settings)
+    rows = raw(settings, "order_lines")
+    (export / "b.csv").unlink()
+    settings.warehouse_path.write_bytes(older)
+    assert ingest(settings)[0].files == 1
+    assert raw(settings, "order_lines") == rows
+    assert ingest(settings)[0].files == 0
+
+
 def test_what_comes_while_the_warehouse_is_rebuilt_waits_for_the_new_one(settings, tmp_path):
     ingest(settings)
     write_csv(tmp_path / "export" / "b.csv", [["3", *ANN[1:]]])
@@ -438,6 +452,11 @@ def test_data_cursor_and_rules_are_committed_together_or_not_at_all(settings, tm
         ingest(settings)
     tables = ("order_lines", "landed_files", "cursors")
     assert [raw(settings, table) for table in tables] == [[], [], []]
+    with visit(settings) as warehouse:
+        warehouse.connection.execute("alter table raw.source_rules drop column nobody")
+    # By now it has landed, and lies in the export, too.
+    assert ingest(settings)[0].files == 1
+    assert [len(raw(settings, table)) for table in tables] == [2, 1, 1]
 
 
 def test_the_newest_version_of_an_order_replaces_it_whole(interface):
