@@ -265,6 +265,14 @@ def test_who_moves_or_takes_over_an_address_is_no_newcomer_of_a_journey(shop: Sh
     assert newcomers(shop, [replace(ben, customer_id="shop:account"), ann]) == 1
 
 
+def test_an_address_that_customers_write_in_two_ways_goes_into_a_journey_once(shop: Shop):
+    travelling(shop)
+    newcomers(shop, people([0]))
+    [ann] = people([1])
+    spelled = replace(ann, customer_id="shop:2", email=str(ann.email).title())
+    assert newcomers(shop, [ann, spelled]) == 1
+
+
 def test_case_28_a_list_that_cannot_be_read_to_its_end_changes_no_state(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ):
