@@ -7,17 +7,25 @@ no error: it is named in a receipt, or counted in a quarantine report.
 
 from __future__ import annotations
 
+# No limit lasts for longer: who asks for years tells a moment in the place of seconds.
+LONGEST_WAIT_SECONDS = 24 * 60 * 60
+
 
 class RegularsError(Exception):
     """Any error that Regulars raises on purpose. Its text never holds personal data or a secret."""
 
 
 class Retry(RegularsError):
-    """The other side is busy or unreachable: try again, not before `after_seconds`."""
+    """The other side is busy or unreachable: try again, not before `after_seconds`.
+
+    Whoever asks for longer than a day is asked again after a day.
+    """
 
     def __init__(self, message: str, after_seconds: float | None = None) -> None:
         super().__init__(message)
-        self.after_seconds = after_seconds
+        self.after_seconds = (
+            None if after_seconds is None else min(after_seconds, LONGEST_WAIT_SECONDS)
+        )
 
 
 class Stop(RegularsError):

@@ -55,9 +55,10 @@ def judge_emptying(size: Size) -> Verdict:
 def _too_many(
     verb: str, count: int, held: int, most_percent: float, most: int | None
 ) -> Iterator[str]:
-    if held and 100 * count > most_percent * held:
-        percent = round(100 * count / held, 1)
-        yield f"would {verb} {count} of {held} held ({percent:g} %, limit {most_percent:g} %)"
+    # A division rounds to the very float that a limit of as many percent is.
+    if held and (percent := 100 * count / held) > most_percent:
+        told = f"{round(percent, 1):g} %, limit {most_percent:g} %"
+        yield f"would {verb} {count} of {held} held ({told})"
     if most is not None and count > most:
         yield f"would {verb} {count} members (limit {most})"
 

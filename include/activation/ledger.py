@@ -123,12 +123,18 @@ class Ledger:
         content = {"finished_at": finished_at, "state": self.state_fingerprint()}
         self.record(self.path(plan_id, "finished.json"), content)
 
-    def acknowledge_state(self) -> None:
-        """Take the state as it is now for the one that the last plan left."""
+    def acknowledge_state(self, **noted: bool) -> None:
+        """Take the state as it is now for the one that the last plan left; note that of it."""
         if last := self.last_finished():
             path = self.path(last, "finished.json")
             content = self.recall(path) or {}
-            self.record(path, content | {"state": self.state_fingerprint()})
+            self.record(path, content | {"state": self.state_fingerprint()} | noted)
+
+    def is_begun_anew(self) -> bool:
+        """Whether the state knows nobody who was in, until the next plan is folded into it."""
+        last = self.last_finished()
+        content = self.recall(self.path(last, "finished.json")) if last else None
+        return bool((content or {}).get("is_begun_anew"))
 
     def state_fingerprint(self) -> str | None:
         """What tells two states apart, read in a moment; None if there is none.

@@ -13,7 +13,6 @@ every sync (`Ledger.check_state`) until a person has chosen one of three ways:
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
 
@@ -223,8 +222,6 @@ def _read_state(
     """Make the state say what was read, whoever put the people there."""
     bench.show_wanted(snapshot, ledger.destination, ledger.audience)
     bench.show_addressed(snapshot, type(destination), "every_contact")
-    now = datetime.now(UTC)
-    bench.run("repair_variables", now=now.replace(tzinfo=None))
     file = bench.keep(bench.statement("repair_state"), "state.parquet")
     ledger.store.take(file, ledger.state)
     ledger.acknowledge_state()
@@ -253,7 +250,7 @@ def _begin_anew(settings: Settings, ledger: Ledger) -> None:
         bench.run("empty_held")
         file = bench.keep(bench.connection.view("held"), "state.parquet")
         ledger.store.take(file, ledger.state)
-    ledger.acknowledge_state()
+    ledger.acknowledge_state(is_begun_anew=True)
 
 
 def _compare_sizes(

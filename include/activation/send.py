@@ -334,14 +334,20 @@ def _remote_audience(
 ) -> RemoteAudience:
     """The audience at the destination; which one it is is written down once it is known."""
     known = ledger.recall(ledger.target) or {}
-    fields = {**known.get("fields", {}), **plan.fields}
     known_id = known.get("audience_id")
-    if known_id and fields == known["fields"]:
+    declared = sorted(plan.fields)
+    if known_id and declared == known.get("declared"):
         return RemoteAudience(known_id, plan.audience)
     remote, _ = caller.call(
         lambda: destination.ensure_audience(plan.audience, plan.fields, known_id)
     )
-    target = {"account": plan.account, "audience_id": remote.audience_id, "fields": fields}
+    target = {
+        "account": plan.account,
+        "audience_id": remote.audience_id,
+        # All there ever were, since each keeps its kind.
+        "fields": {**known.get("fields", {}), **plan.fields},
+        "declared": declared,
+    }
     ledger.record(ledger.target, target)
     return remote
 

@@ -32,6 +32,7 @@ def fold_plan(bench: Workbench, ledger: Ledger, plan: Plan) -> None:
         "fold_variables",
         plan_id=plan.plan_id,
         started_at=_utc(plan.created_at),
+        entered_at=None if ledger.is_begun_anew() else _utc(plan.created_at),
         most_tries=MOST_TRIES,
     )
     file = bench.keep(bench.statement("fold_state"), "state.parquet")

@@ -453,7 +453,9 @@ def _status(
 ) -> AudienceStatus:
     target = ledger.recall(ledger.target) or {}
     last = ledger.last_finished()
-    pending = next((p for p in reversed(ledger.plan_ids()) if p > (last or "")), None)
+    # A plan that was killed while it was written is none.
+    newer = (one for one in reversed(ledger.plan_ids()) if one > (last or ""))
+    pending = next((one for one in newer if ledger.has(one, "plan.json")), None)
     holder = lease_holder(store, lease_folder(ledger.destination, ledger.audience))
     with open_workbench(settings, store) as bench:
         bench.show_state(ledger.state)

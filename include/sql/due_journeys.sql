@@ -3,7 +3,8 @@
 select
     held.identity,
     strftime(held.since, '%Y-%m-%dT%H:%M:%S.%f') as entered_at,
-    trim(contacts.email) as email
+    -- customers may share an address, and write it in several ways
+    min(trim(contacts.email)) as email
 from held
 inner join contacts
     on
@@ -20,5 +21,5 @@ where
     and contacts.suppressed_reason is null
     and statuses.is_reachable
     and claimed.identity is null
-group by all
+group by held.identity, held.since
 order by entered_at, held.identity

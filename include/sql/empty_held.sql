@@ -5,6 +5,7 @@ select
     null::uuid as member_key,
     null::varchar as identity,
     null::uuid as fingerprint,
+    -- when the member came in; null if that was before, in another way, or is not known
     null::timestamp as since,
     null::varchar as status,
     null::varchar as code,

@@ -1,5 +1,6 @@
 -- State after a plan: rows the plan did not touch, and what came of those it did. Folding the same plan
--- twice gives the same state. Variables: plan_id, started_at, most_tries.
+-- twice gives the same state. Variables: plan_id, started_at, entered_at (null if nobody is known to have
+-- come in with this plan), most_tries.
 -- Whom the plan touched is told by equalities alone: for one `exists` with an `or` in it, DuckDB first
 -- groups the whole state by all that is compared, for half of the time and of the memory.
 with
@@ -11,6 +12,15 @@ replaced as (
         'rejected' as status
     from plan
     where operation <> 'remove'
+),
+
+-- who only goes to another address was in before
+moved as (
+    select distinct held.member_key
+    from held
+    inner join plan
+        on held.member_key = plan.member_key and held.identity = plan.identity
+    where held.status = 'held' and plan.operation = 'remove'
 ),
 
 -- what is said of an address holds for every customer behind it
@@ -37,6 +47,8 @@ outcomes as (
         held.status as held_status,
         held.since as held_since,
         held.fingerprint as held_fingerprint,
+        -- an address that is updated without our having held it was in for another customer
+        plan.operation = 'add' and moved.member_key is null as comes_in,
         case
             when exceptions.class is null or exceptions.class = 'superseded' then 0
             when held.fingerprint is distinct from plan.fingerprint then 1
@@ -48,6 +60,7 @@ outcomes as (
         on plan.operation = exceptions.operation and plan.identity = exceptions.identity
     left join held
         on plan.member_key = held.member_key and plan.identity = held.identity
+    left join moved on plan.member_key = moved.member_key
 )
 
 select held.*
@@ -68,7 +81,9 @@ select
             then held_fingerprint
         else fingerprint
     end as fingerprint,
-    case when held_status = 'held' then held_since else getvariable('started_at')::timestamp
+    case
+        when held_status = 'held' then held_since
+        when comes_in then getvariable('entered_at')::timestamp
     end as since,
     case
         when operation = 'remove' then held_status

@@ -48,6 +48,18 @@ select
 from held
 where member_key in (select changed.member_key from changed where changed.is_held);
 
+-- An address that is there needs no more than the fields of whoever it belongs to now; and if those are
+-- refused, it is there all the same.
+create temp table there as
+select distinct identity_key
+from held
+where
+    status = 'held'
+    and identity_key in (
+        select wanted_there.identity_key from wanted_there
+        where wanted_there.identity <> ''
+    );
+
 create temp table leaving as
 select
     held_now.customer_id,
@@ -68,9 +80,11 @@ with
 wanted_now as (
     select
         wanted_there.*,
-        told.is_reachable
+        told.is_reachable,
+        there.identity_key is not null as is_there
     from wanted_there
     left join told on wanted_there.identity_key = told.identity_key
+    left join there on wanted_there.identity_key = there.identity_key
 ),
 
 compared as (
@@ -78,12 +92,12 @@ compared as (
         wanted_now.*,
         case
             when wanted_now.identity is null then 'unaddressable'
-            when held_now.status = 'held' then 'update'
+            when wanted_now.is_there then 'update'
             else 'add'
         end as operation,
         held_now.member_key is null
         or held_now.status = 'unknown'
-        or held_now.fingerprint <> wanted_now.fingerprint
+        or held_now.fingerprint is distinct from wanted_now.fingerprint
         or (held_now.class = 'retry' and held_now.tries < $most_tries)
         or (
             held_now.status = 'rejected'
@@ -110,6 +124,7 @@ select
 from compared
 where is_due;
 drop table told;
+drop table there;
 drop table held_now;
 drop table wanted_there;
 

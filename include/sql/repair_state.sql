@@ -1,6 +1,7 @@
 -- The state as the destination lists it (`there`). Rows that agree stay; who is not there any more is
 -- left out, so that the next plan adds whoever is wanted; who is there without our knowing is held with
--- a fingerprint that nobody has, so that the next plan updates or removes them. Variable: repaired_at.
+-- a fingerprint that nobody has, so that the next plan updates or removes them. Since when they are in is
+-- not known, and so they are nobody's newcomers.
 with
 
 known as (
@@ -57,7 +58,7 @@ select
     member_key,
     identity,
     '00000000-0000-0000-0000-000000000000'::uuid as fingerprint,
-    getvariable('repaired_at')::timestamp as since,
+    null as since,
     'held' as status,
     null as code,
     null as class,

@@ -20,6 +20,7 @@ from include.connections import Credentials
 from include.destinations.mailchimp import Mailchimp
 from include.destinations.meta import Meta
 from include.errors import Retry
+from include.retry_after import retry_after
 from tests.faults.invariants import CANARY, FaultCase
 from tests.faults.processes import PROCESSES
 from tests.include.activation import shop as shops
@@ -177,6 +178,19 @@ def test_case_03_the_connection_of_a_stopped_process_is_not_waited_for_for_ever(
     began = time.monotonic()
     with turns.take(), turns.take():
         assert 0.2 < time.monotonic() - began < 100
+
+
+@pytest.mark.parametrize("after", ["1763910000", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_case_01_a_limit_that_would_last_for_years_is_asked_about_again_after_a_day(
+    tmp_path: Path, after: str
+):
+    """Some tell a moment where seconds are asked for."""
+    turns = Turns(tmp_path, Meta, Credentials("key"), longest_wait=10, fence=lambda: None)
+    with pytest.raises(Retry, match="busy"), turns.take():
+        raise Retry("busy", retry_after({"Retry-After": after}))
+    with pytest.raises(NotCalled) as raised:
+        turns.wait()
+    assert raised.value.after_seconds == pytest.approx(24 * 60 * 60, abs=60)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from include.activation import reconcile as reconciling
 from include.activation.audiences import Guard
 from include.activation.ledger import Ledger, StateLost
 from include.activation.reconcile import Comparison, reconcile
+from include.commerce.journeys import trigger_journeys
 from include.errors import BadInput, GuardBreached, Stop
 from include.landing import ingest, rebuild
 from include.publishing import publish
 from include.settings import Settings
-from tests.include.activation.shop import FREE, QUICK, Shop, audience, people
+from tests.include.activation.shop import FREE, QUICK, Person, Shop, audience, people
 from tests.include.sources.shops import ANN, BEN, LINES, declare, raw, write_csv
 from tests.sandbox_server import Sandbox, start_sandbox
 
@@ -56,6 +58,22 @@ def compare(
         way,
         QUICK,
     )
+
+
+def travelling(shop: Shop) -> None:
+    """Whoever comes into the audience is sent into a journey."""
+    known = shop.credentials["mailchimp"]
+    extra = {**known.extra, "journeys": "lapsed_vips=1/2"}
+    shop.credentials["mailchimp"] = replace(known, extra=extra)
+
+
+def newcomers(shop: Shop, wanted: list[Person]) -> int:
+    """After a sync of these people, and one that hears of them: how many were sent on."""
+    shop.publish(wanted)
+    shop.sync("mailchimp")
+    shop.sync("mailchimp")
+    [done] = trigger_journeys(shop.settings, lambda _: shop.credentials["mailchimp"])
+    return done.sent
 
 
 def state_of(shop: Shop, destination: str) -> Path:
@@ -220,6 +238,39 @@ def test_case_28_what_a_person_changed_at_the_destination_is_found_and_put_right
     shop.sync("mailchimp")
     assert shop.there("mailchimp") == {*lost, *kept}
     assert compare(shop, "mailchimp").agrees
+
+
+@pytest.mark.parametrize("way", ["repair", "adopt", "adds_only"])
+def test_case_28_whoever_was_in_is_not_sent_into_a_journey_again_once_the_state_is_made_good(
+    shop: Shop, way: reconciling.Way
+):
+    travelling(shop)
+    assert newcomers(shop, people(range(3))) == 0
+    assert newcomers(shop, people(range(6))) == 3
+    state_of(shop, "mailchimp").unlink()
+
+    compare(shop, "mailchimp", way)
+
+    assert newcomers(shop, people(range(6))) == 0
+    assert newcomers(shop, people(range(7))) == 1
+
+
+def test_who_moves_or_takes_over_an_address_is_no_newcomer_of_a_journey(shop: Shop):
+    travelling(shop)
+    ann, ben = people(range(2))
+    assert newcomers(shop, [ann, ben]) == 0
+
+    assert newcomers(shop, [replace(ann, email="ann@shop.test"), ben]) == 0
+    assert newcomers(shop, [replace(ben, customer_id="shop:account")]) == 0
+    assert newcomers(shop, [replace(ben, customer_id="shop:account"), ann]) == 1
+
+
+def test_an_address_that_customers_write_in_two_ways_goes_into_a_journey_once(shop: Shop):
+    travelling(shop)
+    newcomers(shop, people([0]))
+    [ann] = people([1])
+    spelled = replace(ann, customer_id="shop:2", email=str(ann.email).title())
+    assert newcomers(shop, [ann, spelled]) == 1
 
 
 def test_case_28_a_list_that_cannot_be_read_to_its_end_changes_no_state(

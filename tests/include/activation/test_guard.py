@@ -24,6 +24,13 @@ def test_a_plan_within_its_limits_passes():
     assert judge(GUARD, size, FRESH).decision == "pass"
 
 
+@pytest.mark.parametrize("tenths", [323, 333, 646, 999])
+def test_a_plan_at_its_very_limit_passes_whatever_the_percentage(tenths: int):
+    guard = Guard(max_removed_percent=tenths / 10, max_added_percent=tenths / 10)
+    size = Size(desired=1000, held=1000, adds=tenths, removes=tenths)
+    assert judge(guard, size, FRESH).reasons == ()
+
+
 @pytest.mark.parametrize(
     ("size", "age", "reason"),
     [

@@ -448,6 +448,14 @@ def test_status_tells_where_each_audience_stands(shop: Shop):
     assert standing.account == "regulars"
 
 
+def test_status_tells_nothing_of_a_plan_that_was_killed_while_it_was_written(shop: Shop):
+    shop.publish(people(range(3)))
+    plan_id = shop.sync("mailchimp", dry_run=True).plan_id
+    shop.store.remove(f"activation/mailchimp/lapsed_vips/plans/{plan_id}/plan.json")
+    [standing] = activation.status(shop.settings)
+    assert (standing.pending_plan_id, standing.pending) == (None, None)
+
+
 def test_an_empty_audience_that_never_was_needs_no_approval(shop: Shop):
     shop.publish([])
     summary = shop.sync("mailchimp", audience(guard=FREE.model_copy(update={"min_members": 1})))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from include.activation.audiences import Audience, Target
 from include.connections import Credentials
 from include.outcomes import Standing, ask_outcomes
 from include.publishing import Published
-from tests.include.activation.shop import FREE, Shop, people
+from tests.include.activation.shop import FREE, Person, Shop, people
 from tests.sandbox_server import Sandbox
 
 NAME = "lapsed_vips"
@@ -40,8 +40,9 @@ class OneDestination(Shop):
             ),
         }
 
-    def bring(self) -> Any:
-        target = Target(to=self.destination, fields=FIELDS.get(self.destination, ()))
+    def bring(self, fields: Sequence[str] | None = None) -> Any:
+        fields = FIELDS.get(self.destination, ()) if fields is None else fields
+        target = Target(to=self.destination, fields=tuple(fields))
         declared = Audience(
             name=NAME, description="x", owner="x", destinations=(target,), guard=FREE
         )
@@ -106,6 +107,19 @@ def test_who_is_wanted_is_there_and_a_second_sync_sends_nothing(
     assert (told.adds, told.removes, told.rejected) == (10, 10, 0)
     assert count(shop) == 30
     assert len(shop.held(destination)) == 30
+
+
+def test_a_field_that_comes_back_is_declared_again(tmp_path: Path, sandbox: Sandbox):
+    shop = OneDestination(tmp_path, sandbox, "file_drop")
+    for fields in (["vip_tier"], ["city"], ["vip_tier", "city"]):
+        payload = dict.fromkeys(fields, "x")
+        shop.publish([Person("shop:1", "person1@shop.test", payload=payload)])
+        shop.bring(fields)
+
+    last = max((shop.drop / NAME).glob("*.csv"))
+    with last.open(newline="") as text:
+        [row] = csv.DictReader(text)
+    assert (row["vip_tier"], row["city"]) == ("x", "x")
 
 
 @pytest.mark.parametrize(

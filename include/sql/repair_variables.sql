@@ -1,1 +1,0 @@
-set variable repaired_at = $now::timestamp
