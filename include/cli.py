@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, NoReturn
 
+import duckdb
 import typer
 
 from include import landing, publishing
@@ -464,11 +465,14 @@ def bench(
 
 
 def main() -> None:
-    """The command `regulars`: an error that we raise on purpose is one line, and exit status 1."""
+    """The command `regulars`: an error of ours or of the machine is one line, and exit status 1."""
     keep_private()
     try:
         app()
-    except RegularsError as error:
+    except (RegularsError, OSError, duckdb.IOException) as error:
+        if isinstance(error, OSError) and error.errno is None:
+            # Not the machine's: a client's, whose text may quote an address.
+            raise
         progress.print(f"error: {error}", style="red", markup=False, highlight=False)
         sys.exit(1)
 

@@ -64,6 +64,9 @@ def test_a_line_that_names_nobody_is_told_by_its_number(settings, tmp_path):
     file.write_text("ann.canary@shop.test\nnobody\n")
     with pytest.raises(BadInput, match="line 2"):
         erase_people(settings, None, str(file), None)
+    file.write_bytes("ann@m\xfcller.test".encode("latin-1"))
+    with pytest.raises(BadInput, match="not UTF-8"):
+        erase_people(settings, None, str(file), None)
 
 
 def test_an_export_needs_a_person(settings, tmp_path):
