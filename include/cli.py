@@ -29,6 +29,7 @@ from include.commerce.journeys import trigger_journeys
 from include.commerce.push import push_purchases
 from include.connections import connection_id, read_connection
 from include.dbt import BUILD, run_dbt, run_metricflow, target_path
+from include.destinations import known_destination
 from include.erasure import commands as erasing
 from include.errors import BadInput, RegularsError
 from include.lookalikes import make_lookalike
@@ -336,6 +337,8 @@ def rejects(
 ) -> None:
     """List the members that a destination would not take or let go, why, and what comes next."""
     found = refused.rejects(load_settings(), audience, destination)
+    if not found:
+        _check_names(audience, destination)
     _show("Refused", [asdict(one) for one in found], as_json)
 
 
@@ -523,6 +526,7 @@ def _for_each(
             raise BadInput("--empty is for one list: name its --audience and --destination")
         chosen = [leaving(audience, destination)]
     else:
+        _check_names(audience, destination)
         chosen = [get_audience(audience)] if audience else list(load_audiences().values())
     if audience and not chosen[0].is_switched_on:
         raise BadInput(f"audience {audience} is switched off: it has no destinations")
@@ -536,6 +540,14 @@ def _for_each(
                 except RegularsError as error:
                     failures.append(error)
     return rows, failures
+
+
+def _check_names(audience: str | None, destination: str | None) -> None:
+    """Raise `BadInput` that lists the known names, if one of these is none."""
+    if audience:
+        get_audience(audience)
+    if destination:
+        known_destination(destination)
 
 
 def _leaving(settings: Settings, empty: bool) -> Callable[[str, str], Audience] | None:

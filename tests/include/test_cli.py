@@ -130,6 +130,12 @@ def test_an_error_is_one_line_that_says_what_to_do_and_exit_status_1(shop):
     assert "Traceback" not in finished.stderr
 
 
+@pytest.mark.parametrize("command", ["plan", "sync", "reconcile", "rejects"])
+def test_a_destination_that_nobody_knows_is_an_error_and_not_nothing_to_do(alone, command):
+    finished = _call(alone, command, "--destination", "mailchip")
+    assert "unknown destination mailchip; known are: file_drop" in str(finished.exception)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
