@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, NoReturn
 
+import duckdb
 import typer
 
 from include import landing, publishing
@@ -28,6 +29,7 @@ from include.commerce.journeys import trigger_journeys
 from include.commerce.push import push_purchases
 from include.connections import connection_id, read_connection
 from include.dbt import BUILD, run_dbt, run_metricflow, target_path
+from include.destinations import known_destination
 from include.erasure import commands as erasing
 from include.errors import BadInput, RegularsError
 from include.lookalikes import make_lookalike
@@ -335,6 +337,8 @@ def rejects(
 ) -> None:
     """List the members that a destination would not take or let go, why, and what comes next."""
     found = refused.rejects(load_settings(), audience, destination)
+    if not found:
+        _check_names(audience, destination)
     _show("Refused", [asdict(one) for one in found], as_json)
 
 
@@ -464,11 +468,14 @@ def bench(
 
 
 def main() -> None:
-    """The command `regulars`: an error that we raise on purpose is one line, and exit status 1."""
+    """The command `regulars`: an error of ours or of the machine is one line, and exit status 1."""
     keep_private()
     try:
         app()
-    except RegularsError as error:
+    except (RegularsError, OSError, duckdb.IOException) as error:
+        if isinstance(error, OSError) and error.errno is None:
+            # Not the machine's: a client's, whose text may quote an address.
+            raise
         progress.print(f"error: {error}", style="red", markup=False, highlight=False)
         sys.exit(1)
 
@@ -519,6 +526,7 @@ def _for_each(
             raise BadInput("--empty is for one list: name its --audience and --destination")
         chosen = [leaving(audience, destination)]
     else:
+        _check_names(audience, destination)
         chosen = [get_audience(audience)] if audience else list(load_audiences().values())
     if audience and not chosen[0].is_switched_on:
         raise BadInput(f"audience {audience} is switched off: it has no destinations")
@@ -532,6 +540,14 @@ def _for_each(
                 except RegularsError as error:
                     failures.append(error)
     return rows, failures
+
+
+def _check_names(audience: str | None, destination: str | None) -> None:
+    """Raise `BadInput` that lists the known names, if one of these is none."""
+    if audience:
+        get_audience(audience)
+    if destination:
+        known_destination(destination)
 
 
 def _leaving(settings: Settings, empty: bool) -> Callable[[str, str], Audience] | None:

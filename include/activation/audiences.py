@@ -15,11 +15,13 @@ import duckdb
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from include.destinations import DESTINATIONS
 from include.errors import BadInput
 from include.publishing import Snapshot
 from include.settings import PROJECT
 
 DECLARATIONS = PROJECT / "dbt_project/models/audiences/_audiences.yml"
+REASONS = {"extra_forbidden": "unknown key", "tuple_type": "expected a list"}
 
 
 class Strict(BaseModel):
@@ -121,8 +123,7 @@ def load_audiences(path: Path = DECLARATIONS) -> dict[str, Audience]:
 
     Raises `BadInput` that names the file, the audience and the key when an entry does not fit.
     """
-    entries = (yaml.safe_load(path.read_text()) or {}).get("models", [])
-    audiences = [_audience(path, entry) for entry in entries]
+    audiences = [_audience(path, entry) for entry in _entries(path)]
     for name, count in Counter(audience.name for audience in audiences).items():
         if count > 1:
             raise BadInput(f"{path.name}: audience {name} is declared {count} times")
@@ -152,18 +153,39 @@ def audience_sizes(snapshot: Snapshot, table: str = "audience_members") -> dict[
         return dict(rows.aggregate("audience, count(*)").order("audience").fetchall())
 
 
-def _audience(path: Path, entry: dict[str, Any]) -> Audience:
-    name = entry.get("name", "(without a name)")
-    declared = entry.get("config", {}).get("meta", {}).get("audience")
-    if declared is None:
-        raise BadInput(f"{path.name}: {name} has no config.meta.audience")
+def _entries(path: Path) -> list[Any]:
     try:
-        audience = Audience(name=name, description=entry.get("description", ""), **declared)
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path.name}: not YAML: {error}") from error
+    entries = content.get("models") or [] if isinstance(content, dict) else None
+    if not isinstance(entries, list):
+        raise BadInput(f"{path.name}: expected a list under the key 'models'")
+    return entries
+
+
+def _audience(path: Path, entry: Any) -> Audience:
+    name = entry.get("name", "(without a name)") if isinstance(entry, dict) else entry
+    where = f"{path.name}: audience {name}"
+    try:
+        told = {"name": name, "description": entry.get("description", "")}
+        declared = entry["config"]["meta"]["audience"]
+        twice = told.keys() & declared.keys()
+    except (AttributeError, KeyError, TypeError):
+        raise BadInput(f"{where} has no keys below config.meta.audience") from None
+    if twice:
+        raise BadInput(f"{where}, key {min(twice)}: it stands above config, not below")
+    try:
+        audience = Audience.model_validate(declared | told)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{path.name}: audience {name}, key {key}: {first['msg']}") from error
-    twice = [to for to, n in Counter(t.to for t in audience.destinations).items() if n > 1]
-    if twice:
-        raise BadInput(f"{path.name}: audience {name} names the destination {twice[0]} twice")
+        reason = REASONS.get(first["type"], first["msg"])
+        raise BadInput(f"{where}, key {key}: {reason}") from error
+    for to, count in Counter(target.to for target in audience.destinations).items():
+        if to not in DESTINATIONS:
+            known = ", ".join(sorted(DESTINATIONS))
+            raise BadInput(f"{where} names the unknown destination {to}; known are: {known}")
+        if count > 1:
+            raise BadInput(f"{where} names the destination {to} twice")
     return audience

@@ -7,6 +7,10 @@ import sys
 from rich.console import Console
 
 from include.bench.run import run_benchmarks
+from include.errors import RegularsError
 
 if __name__ == "__main__":
-    sys.exit(0 if run_benchmarks(sys.argv[1:], Console()) else 1)
+    try:
+        sys.exit(0 if run_benchmarks(sys.argv[1:], Console()) else 1)
+    except RegularsError as error:
+        sys.exit(f"error: {error}")

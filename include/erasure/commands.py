@@ -78,7 +78,11 @@ def _named(customer_ids: list[str] | None, file: str | None) -> list[Identifier]
             raise BadInput("--customer-id is for ids; give an address by --from FILE")
         named.append(("platform_id", customer_id))
     if file:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        try:
+            text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            # The original error holds what was read.
+            raise BadInput(f"--from {file}: it is not UTF-8") from None
         for number, line in enumerate(text.splitlines(), start=1):
             if not line.strip():
                 continue

@@ -43,7 +43,7 @@ from include.erasure.tombstones import (
     settle,
 )
 from include.erasure.warehouse import compact, is_purged, purge_warehouse, replacing
-from include.errors import RegularsError, Retry
+from include.errors import BadInput, RegularsError, Retry
 from include.settings import Settings
 from include.store import Store, drop_copies
 from include.warehouse import REBUILDING, Warehouse, remove_database, visit
@@ -107,8 +107,9 @@ def erase(
     """Fulfil requests (default: all open ones that came by a source, or those named in `only`).
 
     Finishes first what an earlier call was killed in. Calling it again for the same person does no
-    harm. Raises `Retry` while a sync that names one of them, or a batch of purchases, is not
-    finished (nobody is sent, but a batch may be on its way), or another process publishes, loads,
+    harm. Raises `BadInput` if one of `only` is neither open nor fulfilled.
+    Raises `Retry` while a sync that names one of them, or a batch of purchases, is not finished
+    (nobody is sent, but a batch may be on its way), or another process publishes, loads,
     pushes or erases; then call it again.
     Raises what a destination raised, once all other places are done; then call it again, too.
     """
@@ -329,11 +330,19 @@ class _Erasure:
 
 
 def _open(settings: Settings, only: Sequence[str]) -> list[Request]:
-    if not settings.warehouse_path.exists():
-        return []
-    with visit(settings) as warehouse:
-        warehouse.run("raw_tables")
-        found = open_requests(warehouse)
+    found: list[Request] = []
+    if settings.warehouse_path.exists():
+        with visit(settings) as warehouse:
+            warehouse.run("raw_tables")
+            found = open_requests(warehouse)
+    unknown = {*only} - {request.request_id for request in found}
+    if unknown:
+        unknown -= {one for certificate in certificates(settings) for one in certificate.requests}
+    if unknown:
+        raise BadInput(
+            f"there is no open request {', '.join(sorted(unknown))}: load it first (`regulars"
+            " ingest`), unless another request for the same person has been fulfilled"
+        )
     return [request for request in found if not only or request.request_id in only]
 
 

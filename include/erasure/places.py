@@ -165,6 +165,8 @@ class Places:
         """By which keys a destination knows the people, going by states and plans."""
         accounts = self.people.values("platform_id")
         found: set[str] = set()
+        if not accounts:
+            return found
         with self._scratch() as warehouse:
             for ledger in ledgers(self.store):
                 if ledger.destination != destination:

@@ -310,6 +310,16 @@ def test_case_42_after_an_erasure_nothing_of_the_person_is_anywhere_and_figures_
         assert (people, comments.fetchall()) == (len(OTHERS), [("The key.",)])
 
 
+def test_case_42_an_address_that_is_known_no_more_is_erased_again_without_harm(trade: Trade):
+    asked = [Request("by hand", (("email", KEY),))]
+    trade.erase(asked)
+
+    [certificate] = trade.erase(asked)
+
+    assert certificate.finished_at
+    assert len(trade.shop.there("mailchimp")) == len(OTHERS)
+
+
 def test_case_42_neither_the_export_nor_a_backup_nor_a_rebuild_brings_the_person_back(
     trade: Trade, tmp_path: Path
 ):

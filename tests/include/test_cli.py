@@ -130,6 +130,44 @@ def test_an_error_is_one_line_that_says_what_to_do_and_exit_status_1(shop):
     assert "Traceback" not in finished.stderr
 
 
+@pytest.mark.parametrize("command", ["plan", "sync", "reconcile", "rejects"])
+def test_a_destination_that_nobody_knows_is_an_error_and_not_nothing_to_do(alone, command):
+    finished = _call(alone, command, "--destination", "mailchip")
+    assert "unknown destination mailchip; known are: file_drop" in str(finished.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["erase", "--from", "nowhere.txt"], "No such file or directory: 'nowhere.txt'"),
+        (["ingest"], "Is a directory:"),
+        (["bench", "nothing"], "unknown benchmark nothing; known are:"),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line_and_exit_status_1(alone, arguments, told):
+    (alone.folder / "sources.yml").unlink()
+    (alone.folder / "sources.yml").mkdir()
+    finished = alone.run(*arguments)
+    assert finished.returncode == 1
+    assert finished.stderr.startswith("error:")
+    assert told in " ".join(finished.stderr.split())
+    assert "Traceback" not in finished.stderr
+
+
+def test_a_full_disk_is_one_line(alone):
+    with open("/dev/full", "w") as full:
+        finished = subprocess.run(
+            [str(REGULARS), "audiences"],
+            env=alone.environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert finished.returncode == 1
+    assert finished.stderr.startswith("error: [Errno 28] No space left on device")
+    assert "Traceback" not in finished.stderr
+
+
 @pytest.fixture
 def alone(tmp_path):
     """A shop that nothing is sent from."""

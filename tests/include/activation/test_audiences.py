@@ -47,7 +47,10 @@ def test_a_declaration_says_where_an_audience_goes_and_how_far_it_may_move(tmp_p
     ("entry", "key"),
     [
         (changed(prioritty=1), "prioritty"),
-        (changed(destinations=[{"to": "meta", "feilds": []}]), "destinations.0.feilds"),
+        (changed(destinations=[{"to": "meta", "feilds": []}]), "destinations.0.feilds: unknown"),
+        (changed(destinations=[{"to": "mailchip"}]), "unknown destination mailchip; known are:"),
+        (changed(destinations=None), "destinations: expected a list"),
+        (changed(name="vips"), "key name"),
         (changed(guard={"max_removed_members": 3}), "guard.max_removed_members"),
         (changed(guard={"max_removed": -1}), "guard.max_removed"),
         (changed(guard={"approval_hours": 0}), "guard.approval_hours"),
@@ -58,6 +61,8 @@ def test_a_declaration_says_where_an_audience_goes_and_how_far_it_may_move(tmp_p
         (changed(offer={"name": "thanks", "percent": 120, "valid_days": 14}), "offer.percent"),
         (changed(offer={"name": "thanks", "amount": 5, "valid_days": 14}), "offer"),
         (ENTRY | {"config": {}}, "config.meta.audience"),
+        (ENTRY | {"config": None}, "config.meta.audience"),
+        (ENTRY | {"config": {"meta": {"audience": "on"}}}, "config.meta.audience"),
         (ENTRY | {"name": "Lapsed VIPs"}, "key name"),
     ],
 )
@@ -67,6 +72,24 @@ def test_what_does_not_fit_is_named_with_its_file_audience_and_key(tmp_path, ent
     assert "_audiences.yml" in str(error.value)
     assert entry["name"] in str(error.value)
     assert key in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("models:\n\t- name: vips", "not YAML.*line 2"),
+        ("models:\n- name: vips\n  description: Best: by spend", "not YAML.*line 3"),
+        ("models:\n- name: vips\n  description: K\xe4ufer", "not YAML.*0xe4"),
+        ("- name: vips", "expected a list under the key 'models'"),
+        ("models: {name: vips}", "expected a list under the key 'models'"),
+        ("models: [vips]", "audience vips has no keys below config.meta.audience"),
+    ],
+)
+def test_a_file_that_is_no_list_of_declarations_is_named_with_the_reason(tmp_path, text, reason):
+    path = tmp_path / "_audiences.yml"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(BadInput, match=f"(?s)^_audiences.yml: {reason}"):
+        load_audiences(path)
 
 
 def test_an_audience_without_destinations_is_switched_off(tmp_path):

@@ -10,6 +10,16 @@ from include.landing import ingest
 from tests.include.erasure.test_pages import CONTACTS, HEADER, PEOPLE
 from tests.include.sources.shops import ANN, LINES, declare, raw, write_csv
 
+ASKED = ["id", "at", "customer"]
+REQUESTS = {
+    "name": "requests",
+    "type": "files",
+    "path": "requests.csv",
+    "grain": "erasure_request",
+    "customers_of": "shop",
+    "columns": {"request_id": "id", "requested_at": "at", "customer_key": "customer"},
+}
+
 
 @pytest.fixture
 def settings(tmp_path, monkeypatch):
@@ -37,10 +47,25 @@ def test_an_address_on_the_standard_input_is_erased(settings, monkeypatch, capsy
     assert "anary" not in str(row) + str(capsys.readouterr())
 
 
+def test_a_request_that_is_neither_open_nor_fulfilled_is_an_error(settings, tmp_path):
+    write_csv(tmp_path / "requests.csv", [["r-1", "2026-03-01 10:00:00", "ann"]], ASKED)
+    declare(tmp_path, LINES, CONTACTS, REQUESTS)
+    ingest(settings)
+    with pytest.raises(BadInput, match="no open request requests:r-2: load it first"):
+        erase_people(settings, None, None, ["requests:r-1", "requests:r-2"])
+    assert len(raw(settings, "contacts")) == 2
+
+    assert erase_people(settings, None, None, ["requests:r-1"])[0]["finished_at"]
+    assert erase_people(settings, None, None, ["requests:r-1"]) == []
+
+
 def test_a_line_that_names_nobody_is_told_by_its_number(settings, tmp_path):
     file = tmp_path / "asked.txt"
     file.write_text("ann.canary@shop.test\nnobody\n")
     with pytest.raises(BadInput, match="line 2"):
+        erase_people(settings, None, str(file), None)
+    file.write_bytes("ann@m\xfcller.test".encode("latin-1"))
+    with pytest.raises(BadInput, match="not UTF-8"):
         erase_people(settings, None, str(file), None)
 
 

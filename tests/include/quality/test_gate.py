@@ -5,9 +5,10 @@ import re
 import shutil
 import subprocess
 import sys
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+import time_machine
 
 from include.errors import GateFailed, Stop
 from include.publishing import current, publish
@@ -125,6 +126,20 @@ def test_prices_in_another_unit_wait_for_approval(settings):
     report = raw_gate(settings, AS_OF, ["shop"])
     assert report.verdict == "approve"
     assert ("warning", "week_amount_ratio") in figures(report)
+
+
+def test_the_last_word_counts_though_the_clock_was_put_back(settings):
+    raw_gate(settings, AS_OF, ["shop"])
+    assert audience_gate(settings, AS_OF, AUDIENCES).verdict == "pass"
+    change(
+        settings,
+        "update raw.order_lines set gross_amount = 1000 where ordered_date > '2026-01-24'",
+    )
+    with time_machine.travel(datetime.now(UTC) - timedelta(hours=1)):
+        raw_gate(settings, AS_OF, ["shop"])
+        assert audience_gate(settings, AS_OF, AUDIENCES).verdict == "approve"
+        with pytest.raises(GateFailed, match="--accept"):
+            publish(settings, AS_OF)
 
 
 UNSOUND = {
