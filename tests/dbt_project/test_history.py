@@ -23,8 +23,9 @@ CANCELLATIONS = (
 
 
 def orders(first: date, last: date) -> list[dict[str, Any]]:
-    """Orders of ten customers between two days, some of them cancelled or refunded weeks later."""
+    """Orders of ten customers between two days, some of them refunded, cancelled or given up weeks later."""
     placed = []
+    unpaid = {(9, 2): "voided", (7, 2): "pending"}
     for customer in range(10):
         for number in range(customer % 4 + 2):
             day = date(2025, 10, 5) + timedelta(days=customer * 3 + number * (17 + customer))
@@ -38,6 +39,8 @@ def orders(first: date, last: date) -> list[dict[str, Any]]:
             later = f"{day + timedelta(days=20)}T10:00:00"
             if (customer, number) in {(1, 1), (4, 0), (7, 1)}:
                 order["cancelled_at"] = later
+            elif (customer, number) in unpaid:
+                order |= {"payment_status": unpaid[customer, number], "cancelled_at": later}
             elif number == 1:
                 order["refunds"] = [
                     {"refund_id": "1", "line_id": "1", "kind": "line", "quantity": 1, "amount": 9,

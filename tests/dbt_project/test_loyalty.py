@@ -115,6 +115,7 @@ def build(shop: Shop, day: date) -> None:
         "audiences": AUDIENCES,
         "lapse_method": "fixed_days",
         "advocate_min_orders": 1,
+        "referral_code_prefix": "Friend-",
         "referral_friend_offer": {"percent": 10},
     }
     shop.build("--select", *MODELS, *only_these, as_of=day, **given)

@@ -4,11 +4,13 @@ with
 
 lines as (
 
-    select * from {{ ref('fct_order_lines') }}
+    select * from {{ ref('int_order_lines') }}
 
     where
         customer_id is not null
         and sku is not null
+        and excluded_by is null
+        and not is_cancelled
         and {{ is_customer_changed() }}
 
 ),
@@ -36,7 +38,7 @@ final as (
         max(case when lines.line_kind = 'sale' then lines.ordered_date end)
             as last_purchase_date,
         count(case when lines.line_kind = 'sale' then 1 end) as line_count,
-        cast(sum(lines.net_amount) as decimal(18, 4)) as net_spend
+        cast(sum(lines.gross_amount - lines.discount_amount) as decimal(18, 4)) as net_spend
 
     from lines
 

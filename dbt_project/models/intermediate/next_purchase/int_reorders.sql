@@ -28,7 +28,7 @@ repeat_purchases as (
         repeated.product_key,
         lines.ordered_date
 
-    from {{ ref('fct_order_lines') }} as lines
+    from {{ ref('int_order_lines') }} as lines
 
     inner join repeated
         on
@@ -36,7 +36,10 @@ repeat_purchases as (
             and lines.source = repeated.source
             and lines.sku = repeated.sku
 
-    where lines.line_kind = 'sale'
+    where
+        lines.line_kind = 'sale'
+        and lines.excluded_by is null
+        and not lines.is_cancelled
 
 ),
 

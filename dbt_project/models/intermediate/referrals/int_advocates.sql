@@ -11,15 +11,11 @@ customers as (
 
 answers as (
 
-    select * from {{ ref('stg_shop__survey_answers') }}
+    select * from {{ ref('int_survey_answers') }}
 
-    where kind = 'nps'
-
-),
-
-identities as (
-
-    select * from {{ ref('dim_customer_identities') }}
+    where
+        kind = 'nps'
+        and customer_id is not null
 
 ),
 
@@ -31,29 +27,13 @@ codes as (
 
 ),
 
-answers_of_customers as (
-
-    select
-        answers.answer_id,
-        answers.answered_at,
-        answers.score,
-        {{ resolved_customer_id('answers') }} as customer_id
-
-    from answers
-
-    {{ identity_joins('answers') }}
-
-),
-
 newest_answers as (
 
     select
         customer_id,
         arg_max(score, cast(answered_at as varchar) || answer_id) as score
 
-    from answers_of_customers
-
-    where customer_id is not null
+    from answers
 
     group by customer_id
 

@@ -1,4 +1,5 @@
 -- An id that has turned out to be somebody else's keeps its code, so that a code is good for ever.
+-- In capital letters, as codes on orders are read.
 with
 
 customers as (
@@ -49,7 +50,7 @@ final as (
     select
         issued_to,
         customer_id,
-        '{{ var("referral_code_prefix") }}' || {{ code_of('digits') }} as code
+        '{{ var("referral_code_prefix") | upper }}' || {{ code_of('digits') }} as code
 
     from ids_with_digits
 

@@ -6,6 +6,26 @@ source as (
 
 ),
 
+-- A source that tells of no payments is believed.
+judged as (
+
+    select
+        *,
+        coalesce(
+            payment_status in (
+                {%- for status in var('counted_payment_statuses') -%}
+                    '{{ status }}'{{ ", " if not loop.last }}
+                {%- endfor -%}
+            ),
+            true
+        ) as is_paid,
+        coalesce(cast(cancelled_at as date) <= {{ as_of() }} or payment_status = 'voided', false)
+            as is_cancelled
+
+    from source
+
+),
+
 final as (
 
     select
@@ -33,26 +53,17 @@ final as (
         lines,
         refunds,
         payments,
-        coalesce(cast(cancelled_at as date) <= {{ as_of() }} or payment_status = 'voided', false)
-            as is_cancelled,
-        cast(cancelled_at as date) as cancelled_date,
+        is_cancelled,
+        case when is_cancelled and is_paid then cast(cancelled_at as date) end as cancelled_date,
         case
             when deleted_at is not null then 'deleted_order'
             when is_test then 'test_order'
             when {{ is_in_the_future('ordered_at', 'file_modified_at') }} then 'in_the_future'
             when ordered_date > {{ as_of() }} then 'after_as_of'
-            when
-                cancelled_at is null
-                and payment_status != 'voided'
-                and payment_status not in (
-                    {%- for status in var('counted_payment_statuses') -%}
-                        '{{ status }}'{{ ", " if not loop.last }}
-                    {%- endfor -%}
-                )
-                then 'unpaid_order'
+            when not is_cancelled and not is_paid then 'unpaid_order'
         end as excluded_by
 
-    from source
+    from judged
 
 )
 
