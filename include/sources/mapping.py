@@ -311,6 +311,11 @@ class Mapping:
         self.session_time_zone = session_time_zone
         self.kinds = FIELDS[options.grain]
 
+    @property
+    def reading(self) -> str:
+        """What this release makes otherwise of pages that an earlier one has read."""
+        return " returns have discounts" if "discount_amount" in self.options.columns else ""
+
     def columns(self) -> dict[str, Kind]:
         """The raw columns the mapping reads, and what each must be."""
         kinds: dict[str, Kind] = {}
@@ -428,11 +433,16 @@ class Mapping:
             fields["line_id"] = ConstantExpression("1")
 
         quantity = fields.setdefault("quantity", ConstantExpression(1).cast(MONEY))
-        discount = fields.setdefault("discount_amount", _NOTHING)
         net = fields.pop("net_amount", None)
+        worth = fields.get("gross_amount", net)
+        if worth is None:
+            worth = quantity * fields["unit_price"]
+        # Of goods that come back their discount comes back, too, whichever sign it is written with.
+        discount = fields.get("discount_amount", _NOTHING)
+        discount = CaseExpression(worth < _NOTHING, -discount).otherwise(discount)
+        fields["discount_amount"] = discount.cast(MONEY)
         if "gross_amount" not in fields:
-            gross = quantity * fields["unit_price"] if net is None else net + discount
-            fields["gross_amount"] = gross.cast(MONEY)
+            fields["gross_amount"] = (worth if net is None else net + discount).cast(MONEY)
         if "unit_price" not in fields:
             each = (fields["gross_amount"] / quantity).cast(MONEY)
             fields["unit_price"] = CaseExpression(quantity != _NOTHING, each)
