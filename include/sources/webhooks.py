@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -29,8 +29,6 @@ Rows = list[dict[str, Any]]
 
 STAMP = "%Y%m%dT%H%M%S%f"
 CALLS_PER_PAGE = 1000
-# Two receivers' clocks may differ by this much: what came so late is looked for again.
-OVERLAP = timedelta(minutes=5)
 
 _INSTANT = pa.timestamp("us")
 SCHEMAS: dict[Table, pa.Schema] = {
@@ -100,29 +98,22 @@ class Webhooks(Source):
     options: WebhooksOptions
 
     def pages(self, cursor: Mapping[str, Any]) -> Iterator[Page]:
-        """What has come since the cursor; what landing has merged long ago is removed."""
+        """What was not there at the last load; what that has merged is removed."""
         store = Store(self.place.store)
         folder = inbox(self.name)
-        since = cursor.get("from", "")
         merged = set(cursor.get("merged", ()))
         names = store.list(folder)
-        for name in names:
-            if name < since:
-                store.remove(f"{folder}/{name}")
-        waiting = [name for name in names if name >= since and name not in merged]
+        for name in merged.intersection(names):
+            store.remove(f"{folder}/{name}")
+        waiting = [name for name in names if name not in merged]
 
         def contents() -> Iterator[polls.Content]:
             for start in range(0, len(waiting), CALLS_PER_PAGE):
                 chosen = waiting[start : start + CALLS_PER_PAGE]
-                merged.update(chosen)
                 calls = b"\n".join(store.read(f"{folder}/{name}") for name in chosen)
                 yield ".jsonl", BytesIO(calls)
 
-        def reached() -> dict[str, Any]:
-            earliest = (_received_at(max(merged)) - OVERLAP).strftime(STAMP)
-            return {"from": earliest, "merged": sorted(n for n in merged if n >= earliest)}
-
-        yield from polls.pages(contents(), reached)
+        yield from polls.pages(contents(), lambda: {"merged": waiting})
 
     @contextmanager
     def rows(
@@ -142,10 +133,6 @@ class Webhooks(Source):
                     name, "the call does not have the form that its topic has", line=number
                 ) from None
         yield connection.from_arrow(pa.Table.from_pylist(found, schema=SCHEMAS[self.table]))
-
-
-def _received_at(name: str) -> datetime:
-    return datetime.strptime(name.partition("-")[0], STAMP)
 
 
 def _utc(text: str) -> datetime:
