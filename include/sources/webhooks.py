@@ -142,11 +142,10 @@ def _utc(text: str) -> datetime:
 
 
 def _shopify_consents(owner: str, call: Mapping[str, Any]) -> Rows:
-    """Of `customers/...` and `customers_..._marketing_consent/update`."""
-    if not call["topic"].startswith("customers") or call["topic"] == "customers/redact":
+    """Of those of `customers/...` and `customers_.../...` that tell of consents."""
+    if not call["topic"].startswith("customers"):
         return []
     body = json.loads(call["body"])
-    customer = body.get("customer_id") or body["id"]
     sent_at = _utc(call["sent_at"])
     rows = []
     for channel, key in (("email", "email_marketing_consent"), ("sms", "sms_marketing_consent")):
@@ -157,7 +156,7 @@ def _shopify_consents(owner: str, call: Mapping[str, Any]) -> Rows:
         rows.append(
             {
                 "consent_id": f"{call['id']}:{channel}",
-                "customer_id": f"{owner}:{customer}",
+                "customer_id": f"{owner}:{body.get('customer_id') or body['id']}",
                 "email": body.get("email") or body.get("email_address"),
                 "phone": body.get("phone"),
                 "channel": channel,

@@ -146,6 +146,25 @@ def test_shopify_tells_of_each_channel_by_the_customers_own_time(tmp_path: Path)
     assert sms["changed_at"] == datetime(2026, 11, 20, 10, 1)
 
 
+@pytest.mark.parametrize("topic", ["data_request", "merge", "redact", "delete"])
+def test_what_shopify_says_of_a_customer_without_consents_holds_up_none(
+    topic: str, tmp_path: Path
+) -> None:
+    bodies = {
+        "data_request": {"shop_id": 1, "customer": {"id": 7}, "data_request": {"id": 9}},
+        "merge": {"admin_graphql_api_customer_kept_id": "gid://shopify/Customer/7"},
+        "redact": {"shop_id": 1, "customer": {"id": 7}},
+        "delete": {"id": 7, "email_marketing_consent": None},
+    }
+    left = {"id": 8, "email_marketing_consent": {"state": "unsubscribed"}}
+    calls = [
+        (f"customers/{topic}", json.dumps(bodies[topic])),
+        ("customers/update", json.dumps(left)),
+    ]
+    [found] = consents(tmp_path, "shopify", calls)
+    assert (found["customer_id"], found["state"]) == ("shop:8", "withdrawn")
+
+
 def test_a_request_to_forget_somebody_is_one(tmp_path: Path) -> None:
     entry = {"name": "shop", "type": "webhooks", "grain": "erasure_request", "vendor": "shopify"}
     settings = declare(tmp_path, entry)
