@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Literal, get_args
 
 import duckdb
@@ -287,9 +288,14 @@ def check_columns(options: MappedOptions) -> None:
             raise ValueError(f"columns.{key}: only amounts can be a list of columns, to be summed")
         if '"' in str(column):
             raise ValueError(f"columns.{key}: a column with a double quote in its name: rename it")
+        if isinstance(column, Constant) and not _is_fit(str(column.value), fields[key]):
+            words = MEANINGS[fields[key]].words
+            raise ValueError(f"columns.{key}: {column.value!r} is not {words}")
     for key in REQUIRED[options.grain]:
         if key not in options.columns:
             raise ValueError(f"columns.{key}: a mapping is required")
+    if options.rules.excluded_order_statuses and "order_status" not in options.columns:
+        raise ValueError("rules.excluded_order_statuses: columns.order_status is not mapped")
     if options.grain in ("order", "order_line") and not any(
         key in options.columns for key in WORTH
     ):
@@ -521,6 +527,15 @@ class Mapping:
             swap = (ConstantExpression(".,"), ConstantExpression("x."))
             value = FunctionExpression("translate", value, *swap)
         return value
+
+
+@cache
+def _is_fit(value: str, kind: Kind) -> bool:
+    """Whether a value of a declaration is what a column of the kind must be."""
+    with duckdb.connect() as connection:
+        told = ConstantExpression(value).alias("value")
+        unfit = connection.sql("select 1").select(told).filter(SQLExpression(MEANINGS[kind].unfit))
+        return not len(unfit)
 
 
 def _types(raw: duckdb.DuckDBPyRelation) -> dict[str, str]:
