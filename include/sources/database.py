@@ -96,6 +96,10 @@ class Database(Source):
         """Whether `line_id` is filled; else a line is known by its content."""
         return self.options.grain != "order_line" or "line_id" in self.options.columns
 
+    def fingerprint(self) -> str:
+        """See `Source.fingerprint`. A release that reads pages otherwise reads them again."""
+        return super().fingerprint() + self.mapping.reading
+
     def pages(self, cursor: Mapping[str, Any]) -> Iterator[Page]:
         """What the query brings since the cursor; see `Source.pages`.
 

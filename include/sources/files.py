@@ -96,6 +96,10 @@ class Files(Source):
         """Whether `line_id` is filled; else a line is known by its content."""
         return self.options.grain != "order_line" or "line_id" in self.options.columns
 
+    def fingerprint(self) -> str:
+        """See `Source.fingerprint`. A release that reads pages otherwise reads them again."""
+        return super().fingerprint() + self.mapping.reading
+
     def pages(self, cursor: Any) -> Iterator[Page]:
         """Every file at the path. Raises `BadInput` naming the path when there is none."""
         path = _resolved(self.options.path, self.place)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Literal, get_args
 
 import duckdb
@@ -287,9 +288,14 @@ def check_columns(options: MappedOptions) -> None:
             raise ValueError(f"columns.{key}: only amounts can be a list of columns, to be summed")
         if '"' in str(column):
             raise ValueError(f"columns.{key}: a column with a double quote in its name: rename it")
+        if isinstance(column, Constant) and not _is_fit(str(column.value), fields[key]):
+            words = MEANINGS[fields[key]].words
+            raise ValueError(f"columns.{key}: {column.value!r} is not {words}")
     for key in REQUIRED[options.grain]:
         if key not in options.columns:
             raise ValueError(f"columns.{key}: a mapping is required")
+    if options.rules.excluded_order_statuses and "order_status" not in options.columns:
+        raise ValueError("rules.excluded_order_statuses: columns.order_status is not mapped")
     if options.grain in ("order", "order_line") and not any(
         key in options.columns for key in WORTH
     ):
@@ -310,6 +316,11 @@ class Mapping:
         self.options = options
         self.session_time_zone = session_time_zone
         self.kinds = FIELDS[options.grain]
+
+    @property
+    def reading(self) -> str:
+        """What this release makes otherwise of pages that an earlier one has read."""
+        return " returns have discounts" if "discount_amount" in self.options.columns else ""
 
     def columns(self) -> dict[str, Kind]:
         """The raw columns the mapping reads, and what each must be."""
@@ -428,11 +439,16 @@ class Mapping:
             fields["line_id"] = ConstantExpression("1")
 
         quantity = fields.setdefault("quantity", ConstantExpression(1).cast(MONEY))
-        discount = fields.setdefault("discount_amount", _NOTHING)
         net = fields.pop("net_amount", None)
+        worth = fields.get("gross_amount", net)
+        if worth is None:
+            worth = quantity * fields["unit_price"]
+        # Of goods that come back their discount comes back, too, whichever sign it is written with.
+        discount = fields.get("discount_amount", _NOTHING)
+        discount = CaseExpression(worth < _NOTHING, -discount).otherwise(discount)
+        fields["discount_amount"] = discount.cast(MONEY)
         if "gross_amount" not in fields:
-            gross = quantity * fields["unit_price"] if net is None else net + discount
-            fields["gross_amount"] = gross.cast(MONEY)
+            fields["gross_amount"] = (worth if net is None else net + discount).cast(MONEY)
         if "unit_price" not in fields:
             each = (fields["gross_amount"] / quantity).cast(MONEY)
             fields["unit_price"] = CaseExpression(quantity != _NOTHING, each)
@@ -511,6 +527,15 @@ class Mapping:
             swap = (ConstantExpression(".,"), ConstantExpression("x."))
             value = FunctionExpression("translate", value, *swap)
         return value
+
+
+@cache
+def _is_fit(value: str, kind: Kind) -> bool:
+    """Whether a value of a declaration is what a column of the kind must be."""
+    with duckdb.connect() as connection:
+        told = ConstantExpression(value).alias("value")
+        unfit = connection.sql("select 1").select(told).filter(SQLExpression(MEANINGS[kind].unfit))
+        return not len(unfit)
 
 
 def _types(raw: duckdb.DuckDBPyRelation) -> dict[str, str]:

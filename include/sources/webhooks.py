@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -29,8 +29,6 @@ Rows = list[dict[str, Any]]
 
 STAMP = "%Y%m%dT%H%M%S%f"
 CALLS_PER_PAGE = 1000
-# For as long the same call may come again, and is known by the one that lies there.
-OVERLAP = timedelta(minutes=5)
 
 _INSTANT = pa.timestamp("us")
 SCHEMAS: dict[Table, pa.Schema] = {
@@ -100,28 +98,22 @@ class Webhooks(Source):
     options: WebhooksOptions
 
     def pages(self, cursor: Mapping[str, Any]) -> Iterator[Page]:
-        """What is not merged, whenever it says it came; what was merged long ago is removed."""
+        """What was not there at the last load; what that has merged is removed."""
         store = Store(self.place.store)
         folder = inbox(self.name)
+        merged = set(cursor.get("merged", ()))
         names = store.list(folder)
-        merged = set(cursor.get("merged", ())) & set(names)
-        waiting = [name for name in names if name not in merged]
-        for name in [name for name in merged if name < cursor["from"]]:
+        for name in merged.intersection(names):
             store.remove(f"{folder}/{name}")
-            merged.remove(name)
+        waiting = [name for name in names if name not in merged]
 
         def contents() -> Iterator[polls.Content]:
             for start in range(0, len(waiting), CALLS_PER_PAGE):
                 chosen = waiting[start : start + CALLS_PER_PAGE]
-                merged.update(chosen)
                 calls = b"\n".join(store.read(f"{folder}/{name}") for name in chosen)
                 yield ".jsonl", BytesIO(calls)
 
-        def reached() -> dict[str, Any]:
-            earliest = (_received_at(max(merged)) - OVERLAP).strftime(STAMP)
-            return {"from": earliest, "merged": sorted(merged)}
-
-        yield from polls.pages(contents(), reached)
+        yield from polls.pages(contents(), lambda: {"merged": waiting})
 
     @contextmanager
     def rows(
@@ -143,10 +135,6 @@ class Webhooks(Source):
         yield connection.from_arrow(pa.Table.from_pylist(found, schema=SCHEMAS[self.table]))
 
 
-def _received_at(name: str) -> datetime:
-    return datetime.strptime(name.partition("-")[0], STAMP)
-
-
 def _utc(text: str) -> datetime:
     """An instant in ISO 8601 as a naive one in UTC; one without an offset is UTC."""
     instant = datetime.fromisoformat(text)
@@ -154,11 +142,10 @@ def _utc(text: str) -> datetime:
 
 
 def _shopify_consents(owner: str, call: Mapping[str, Any]) -> Rows:
-    """Of `customers/...` and `customers_..._marketing_consent/update`."""
-    if not call["topic"].startswith("customers") or call["topic"] == "customers/redact":
+    """Of those of `customers/...` and `customers_.../...` that tell of consents."""
+    if not call["topic"].startswith("customers"):
         return []
     body = json.loads(call["body"])
-    customer = body.get("customer_id") or body["id"]
     sent_at = _utc(call["sent_at"])
     rows = []
     for channel, key in (("email", "email_marketing_consent"), ("sms", "sms_marketing_consent")):
@@ -169,7 +156,7 @@ def _shopify_consents(owner: str, call: Mapping[str, Any]) -> Rows:
         rows.append(
             {
                 "consent_id": f"{call['id']}:{channel}",
-                "customer_id": f"{owner}:{customer}",
+                "customer_id": f"{owner}:{body.get('customer_id') or body['id']}",
                 "email": body.get("email") or body.get("email_address"),
                 "phone": body.get("phone"),
                 "channel": channel,

@@ -165,8 +165,8 @@ class WooCommerce(Source):
 
     def fingerprint(self) -> str:
         """See `Source.fingerprint`. A release that reads orders otherwise reads them again."""
-        reading = " fees below zero are on the lines" if self.options.grain == "order" else ""
-        return super().fingerprint() + reading
+        reading = " fees below zero are on the lines, refunds are of the goods"
+        return super().fingerprint() + (reading if self.options.grain == "order" else "")
 
     def pages(self, cursor: Mapping[str, Any]) -> Iterator[Page]:
         """What the shop has that is new since the cursor; see `Source.pages`.

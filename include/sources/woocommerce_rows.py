@@ -178,11 +178,12 @@ def order_row(order: Record, refunds: list[Record], owners: Owners) -> Row:
     currency = order.need("currency")
     billing = order.one("billing")
     lines = [_line(line) for line in order.each("line_items")]
-    given_back = [part for refund in refunds for part in _refund_rows(refund)]
     # A fee below zero is how plug-ins write a discount.
     fees = [fee.money("total") for fee in order.each("fee_lines")]
     fee_discount = -sum((fee for fee in fees if fee < 0), Decimal())
     _spread(fee_discount, lines)
+    goods = sum((line["gross_amount"] - line["discount_amount"] for line in lines), Decimal())
+    given_back = _refund_rows(refunds, goods, order.money("total"))
     customer = order.text("customer_id")
     return {
         "order_id": f"{owners.name}:{key}",
@@ -302,34 +303,58 @@ def _spread(discount: Decimal, lines: list[Row]) -> None:
         spread += share
 
 
-def _refund_rows(refund: Record) -> Iterator[Row]:
-    """A refund by what it is for; what is not for a line or the shipping is an adjustment."""
-    left = refund.money("amount")
-    at = refund.moment("date_created_gmt")
-    key = refund.need("id")
-    for kind, parts in (("line", "line_items"), ("shipping", "shipping_lines")):
-        for part in refund.each(parts):
-            amount, tax = -part.money("total"), -part.money("total_tax")
-            left -= amount + tax
-            yield {
-                "refund_id": f"{key}-{part.need('id')}",
-                "line_id": part.meta(_REFUNDED_LINE) if kind == "line" else None,
-                "kind": kind,
-                "quantity": -part.money("quantity") if kind == "line" else Decimal(),
-                "amount": amount,
-                "tax_amount": tax,
-                "refunded_at": at,
-            }
-    if left:
-        yield {
-            "refund_id": key,
-            "line_id": None,
-            "kind": "adjustment",
-            "quantity": Decimal(),
-            "amount": left,
-            "tax_amount": Decimal(),
-            "refunded_at": at,
+def _refund_rows(refunds: list[Record], goods: Decimal, total: Decimal) -> list[Row]:
+    """Refunds by what they are for; what is told of no line, shipping or fee is an adjustment.
+
+    goods, total: what the lines cost without tax, and the order in all. An amount alone gives back
+    tax, shipping and fees, too: of it the goods have the share that they had in what was left.
+    """
+    rows: list[Row] = []
+    for refund in sorted(refunds, key=lambda one: one.moment("date_created_gmt")):
+        key, at = refund.need("id"), refund.moment("date_created_gmt")
+        parts = [*_refunded_parts(refund, key, at)]
+        told = sum((part["amount"] + part["tax_amount"] for part in parts), Decimal())
+        amount = refund.money("amount") - told
+        parts = [part for part in parts if part["kind"] != "fee"]
+        goods -= sum((part["amount"] for part in parts if part["kind"] != "shipping"), Decimal())
+        total -= told
+        share = amount
+        if amount > 0 and total > 0:
+            share = _rounded(amount * max(goods, Decimal()) / total)
+        goods, total = goods - share, total - amount
+        if share:
+            parts.append(_refunded(key, "adjustment", share, at))
+        rows += parts
+    return rows
+
+
+def _refunded_parts(refund: Record, key: str, at: datetime) -> Iterator[Row]:
+    for line in refund.each("line_items"):
+        yield _refunded(f"{key}-{line.need('id')}", "line", -line.money("total"), at) | {
+            "line_id": line.meta(_REFUNDED_LINE),
+            "quantity": -line.money("quantity"),
+            "tax_amount": -line.money("total_tax"),
         }
+    for name, kind in (("shipping_lines", "shipping"), ("fee_lines", "fee")):
+        for charge in refund.each(name):
+            amount = -charge.money("total")
+            # A fee below zero was a discount on the lines, and less was given back for them.
+            meant = "adjustment" if kind == "fee" and amount < 0 else kind
+            yield _refunded(f"{key}-{charge.need('id')}", meant, amount, at) | {
+                "tax_amount": -charge.money("total_tax")
+            }
+
+
+def _refunded(refund_id: str, kind: str, amount: Decimal, at: datetime) -> Row:
+    return {
+        "refund_id": refund_id,
+        "line_id": None,
+        "kind": kind,
+        "quantity": Decimal(),
+        "amount": amount,
+        "tax_amount": Decimal(),
+        "refunded_at": at,
+    }
 
 
 def _payments(

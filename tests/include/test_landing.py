@@ -135,12 +135,12 @@ def test_a_changed_mapping_reads_the_landed_files_again(settings, tmp_path):
 def test_changed_rules_are_rewritten_without_reading_anything_again(settings, tmp_path):
     ingest(settings)
     rules = {"cancellation_prefix": "C", "non_product_skus": ["POST", "M"], "sku_case": "upper"}
-    rules |= {"excluded_order_statuses": ["failed"]}
+    rules |= {"excluded_order_prefix": ["A"]}
     changed = declare(tmp_path, LINES | {"rules": rules | {"write_off_without_price": True}})
     assert ingest(changed)[0].files == 0
     assert {(row["rule"], row["value"]) for row in raw(changed, "source_rules")} == {
         ("cancellation_prefix", "C"),
-        ("excluded_order_statuses", "failed"),
+        ("excluded_order_prefix", "A"),
         ("non_product_skus", "POST"),
         ("non_product_skus", "M"),
         ("sku_case", "upper"),

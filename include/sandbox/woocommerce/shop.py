@@ -144,7 +144,7 @@ class Shop:
         return self.order(document["id"])
 
     def refund(self, order_id: int, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Refund lines ({id, quantity, total, total_tax}), shipping, or just an `amount`.
+        """Refund lines ({id, quantity, total, total_tax}), shipping, fees, or just an `amount`.
 
         The order is refunded once nothing of its total is left, and counts as modified, unless
         `moves_no_date`: WooCommerce of before March 2023 and some payment plug-ins leave its date.
@@ -156,11 +156,15 @@ class Shop:
             for line in given.get("line_items", ()):
                 [held] = [held for held in order["line_items"] if held["id"] == line["id"]]
                 lines.append(self._refunded(held, line))
-            shipping = [
-                {"id": self._next_id(), "total": negative(line["total"]), "total_tax": "0.00"}
-                for line in given.get("shipping_lines", ())
-            ]
-            parts = -sum(Decimal(p[k]) for p in lines + shipping for k in ("total", "total_tax"))
+            shipping, fees = (
+                [
+                    {"id": self._next_id(), "total": negative(line["total"]), "total_tax": "0.00"}
+                    for line in given.get(name, ())
+                ]
+                for name in ("shipping_lines", "fee_lines")
+            )
+            told = lines + shipping + fees
+            parts = -sum(Decimal(part[key]) for part in told for key in ("total", "total_tax"))
             document = {
                 "id": self._next_id(),
                 "parent_id": order_id,
@@ -175,7 +179,7 @@ class Shop:
                 "line_items": lines,
                 "shipping_lines": shipping,
                 "tax_lines": [],
-                "fee_lines": [],
+                "fee_lines": fees,
             }
             self._keep("refund", document)
             returned = sum(Decimal(part["amount"]) for part in self.refunds(order_id))

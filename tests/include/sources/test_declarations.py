@@ -10,6 +10,20 @@ from include.settings import PROJECT, Settings
 from include.sources.declarations import load_sources, sources_with_rows
 from tests.include.sources.shops import LINES, declare
 
+CONSENTS = {
+    "name": "asked",
+    "type": "files",
+    "path": "export",
+    "grain": "consent",
+    "time_zone": "UTC",
+    "columns": {
+        "email": "email",
+        "channel": {"value": "email"},
+        "state": {"value": "granted"},
+        "changed_at": {"value": "2026-01-05"},
+    },
+}
+
 
 def _columns(**changed: object) -> dict:
     kept = {key: column for key, column in LINES["columns"].items() if key not in changed}
@@ -39,6 +53,16 @@ def _columns(**changed: object) -> dict:
         (_columns(order_id=None), "columns.order_id: a mapping is required"),
         (_columns(unit_price=None), "one of gross_amount, net_amount, unit_price is required"),
         (_columns(sku=["a", "b"]), "columns.sku: only amounts can be a list"),
+        (_columns(quantity={"value": "one"}), "columns.quantity: 'one' is not an amount that fits"),
+        (_columns(ordered_at={"value": "noon"}), "columns.ordered_at: 'noon' is not a point in"),
+        (
+            CONSENTS | {"columns": CONSENTS["columns"] | {"channel": {"value": "mail"}}},
+            "columns.channel: 'mail' is not one of email, ads, sms",
+        ),
+        (
+            LINES | {"rules": {"excluded_order_statuses": ["failed"]}},
+            "rules.excluded_order_statuses: columns.order_status is not mapped",
+        ),
         (LINES | {"path": "${HOME}/x.csv"}, r"only \$\{REGULARS_HOME\} may stand"),
         (LINES | {"path": "package:no_such_package/x.csv"}, "no_such_package is not installed"),
     ],
@@ -78,6 +102,10 @@ def test_the_examples_are_declared_properly(example, tmp_path):
     sources = load_sources(Settings(home=tmp_path, sources=Path(folder) / "sources.yml"))
     assert example in sources
     assert sources["invented_contacts"].options.customers_of == example
+
+
+def test_a_value_for_all_rows_is_taken_if_it_is_what_the_column_must_be(tmp_path):
+    assert load_sources(declare(tmp_path, CONSENTS, _columns(quantity={"value": 1})))
 
 
 def test_a_source_of_withdrawals_may_be_empty_one_of_orders_may_not(tmp_path):

@@ -195,6 +195,32 @@ def test_other_ways_of_writing_csv(tmp_path):
         ingest(settings)
 
 
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize(
+    ("column", "sold", "returned"),
+    [("unit_price", "10", "10"), ("gross_amount", "20", "-10"), ("net_amount", "17", "-8.50")],
+)
+def test_goods_that_come_back_are_worth_what_was_paid_for_them(
+    column, sold, returned, sign, tmp_path
+):
+    columns = {key: name for key, name in LINES["columns"].items() if key != "unit_price"}
+    columns |= {column: "price", "discount_amount": "discount"}
+    settings = declare(tmp_path, LINES | {"columns": columns})
+    export = tmp_path / "export" / "a.csv"
+    at = "2026-01-05 10:00:00"
+    rows = [
+        ["1", at, "ann", "mug", "2", sold, f"{sign}3"],
+        ["2", at, "ann", "mug", "-1", returned, f"{sign}1.50"],
+    ]
+    write_csv(export, rows, [*HEADER, "discount"])
+    ingest(settings)
+    found = {
+        row["order_id"]: (row["unit_price"], row["gross_amount"], row["discount_amount"])
+        for row in raw(settings, "order_lines")
+    }
+    assert found == {"shop:1": (10, 20, 3), "shop:2": (10, -10, Decimal("-1.5"))}
+
+
 @pytest.mark.parametrize(
     ("dialect", "line"),
     [

@@ -146,6 +146,25 @@ def test_shopify_tells_of_each_channel_by_the_customers_own_time(tmp_path: Path)
     assert sms["changed_at"] == datetime(2026, 11, 20, 10, 1)
 
 
+@pytest.mark.parametrize("topic", ["data_request", "merge", "redact", "delete"])
+def test_what_shopify_says_of_a_customer_without_consents_holds_up_none(
+    topic: str, tmp_path: Path
+) -> None:
+    bodies = {
+        "data_request": {"shop_id": 1, "customer": {"id": 7}, "data_request": {"id": 9}},
+        "merge": {"admin_graphql_api_customer_kept_id": "gid://shopify/Customer/7"},
+        "redact": {"shop_id": 1, "customer": {"id": 7}},
+        "delete": {"id": 7, "email_marketing_consent": None},
+    }
+    left = {"id": 8, "email_marketing_consent": {"state": "unsubscribed"}}
+    calls = [
+        (f"customers/{topic}", json.dumps(bodies[topic])),
+        ("customers/update", json.dumps(left)),
+    ]
+    [found] = consents(tmp_path, "shopify", calls)
+    assert (found["customer_id"], found["state"]) == ("shop:8", "withdrawn")
+
+
 def test_a_request_to_forget_somebody_is_one(tmp_path: Path) -> None:
     entry = {"name": "shop", "type": "webhooks", "grain": "erasure_request", "vendor": "shopify"}
     settings = declare(tmp_path, entry)
@@ -158,27 +177,17 @@ def test_a_request_to_forget_somebody_is_one(tmp_path: Path) -> None:
     assert (request["customer_id"], request["email"]) == ("shop:7", "ann@shop.test")
 
 
-def test_what_is_merged_leaves_the_inbox_when_nothing_can_come_late(tmp_path: Path) -> None:
-    settings = declare(tmp_path, TestWebhooks().declaration(Inbox(tmp_path)))
-    inbox = Inbox(tmp_path)
-    first = inbox.consent(1, 7, "subscribed")
-    ingest(settings)
-    inbox.at += timedelta(hours=1)
-    inbox.consent(2, 8, "subscribed")
-    late = inbox.at - timedelta(minutes=4)
-    inbox.put(f"{late:{STAMP}}-{'0' * 31}3.json", inbox.calls[first].replace(b'"1"', b'"3"'))
-    ingest(settings)
-    ingest(settings)
-    assert first not in inbox.stores[0].list("inbox/shop")
-    assert len(raw(settings, "consents")) == 3
-
-
-def test_a_call_is_merged_though_the_clock_was_put_back_before_it_came(tmp_path: Path) -> None:
+def test_what_is_merged_leaves_the_inbox_and_nothing_else_whatever_the_clock_says(
+    tmp_path: Path,
+) -> None:
     settings = declare(tmp_path, TestWebhooks().declaration(Inbox(tmp_path)))
     inbox = Inbox(tmp_path)
     inbox.consent(1, 7, "subscribed")
     ingest(settings)
-    inbox.at -= timedelta(hours=1)
-    inbox.consent(2, 7, "unsubscribed")
+    inbox.at -= timedelta(days=1)
+    second = inbox.consent(2, 8, "subscribed")
     ingest(settings)
-    assert {row["state"] for row in raw(settings, "consents")} == {"granted", "withdrawn"}
+    assert inbox.stores[0].list("inbox/shop") == [second]
+    ingest(settings)
+    assert inbox.stores[0].list("inbox/shop") == []
+    assert len(raw(settings, "consents")) == 2

@@ -198,6 +198,30 @@ class TestWooCommerce(SourceContract):
         assert found["payment_status"] == "partially_refunded"
         assert [part["kind"] for part in found["payments"]] == ["sale", "refund", "refund"]
 
+    @pytest.mark.parametrize(("amounts", "goods"), [(["16.80"], "10"), (["4.20", "12.60"], "2.5")])
+    def test_an_amount_alone_gives_back_the_goods_without_their_tax_and_shipping(
+        self, opened, one, amounts, goods
+    ):
+        # What WooCommerce writes itself when somebody sets an order's status to refunded.
+        lines = [MUG | {"total_tax": "1.90"}]
+        [placed] = put(opened, "orders", order(line_items=lines, shipping_total="4.90"))
+        for amount in amounts:
+            put(opened, f"orders/{placed['id']}/refunds", {"amount": amount})
+        given_back = [part["amount"] for part in one(placed["id"])["refunds"]]
+        assert given_back[0] == Decimal(goods)
+        assert sum(given_back) == 10
+
+    def test_a_fee_that_is_given_back_was_no_part_of_the_goods(self, opened, one):
+        fees = [{"name": "Loyalty", "total": "-4.00"}, {"name": "Gift wrap", "total": "3.00"}]
+        [placed] = put(opened, "orders", order(fee_lines=fees))
+        line = {"id": placed["line_items"][0]["id"], "quantity": 2, "total": "10.00"}
+        told = {"line_items": [line], "fee_lines": [{"total": "-4.00"}, {"total": "3.00"}]}
+        put(opened, f"orders/{placed['id']}/refunds", told)
+        assert [(part["kind"], part["amount"]) for part in one(placed["id"])["refunds"]] == [
+            ("line", 10),
+            ("adjustment", -4),
+        ]
+
     def test_an_order_in_the_trash_is_deleted_until_it_comes_back(self, opened, one):
         key = self.orders[0]["id"]
         one(key)

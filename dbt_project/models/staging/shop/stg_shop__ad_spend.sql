@@ -14,7 +14,7 @@ final as (
         platform,
         campaign_id,
         nullif(trim(campaign_name), '') as campaign_name,
-        currency,
+        upper(trim(currency)) as currency,
         amount,
         impressions,
         clicks

@@ -67,7 +67,7 @@ final as (
         unit_price,
         gross_amount,
         coalesce(discount_amount, 0) as discount_amount,
-        currency,
+        upper(trim(currency)) as currency,
         country,
         delivered_at,
         upper(nullif(trim(discount_code), '')) as discount_code,

@@ -30,7 +30,7 @@ renamed as (
         nullif(trim(source.category), '') as category,
         nullif(trim(source.department), '') as department,
         source.unit_cost,
-        source.currency,
+        upper(trim(source.currency)) as currency,
         source.is_active,
         source.stock_quantity,
         source.created_at,
