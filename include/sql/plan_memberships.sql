@@ -48,16 +48,21 @@ select
 from held
 where member_key in (select changed.member_key from changed where changed.is_held);
 
--- An address that is there needs no more than the fields of whoever it belongs to now; and if those are
--- refused, it is there all the same.
-create temp table there as
-select distinct identity_key
+-- Everybody at the addresses in question: customers may share one, or hand it on.
+create temp table neighbours as
+select
+    member_key,
+    identity_key,
+    status
 from held
 where
-    status = 'held'
+    status in ('held', 'unknown')
     and identity_key in (
         select wanted_there.identity_key from wanted_there
         where wanted_there.identity <> ''
+        union all
+        select held_now.identity_key from held_now
+        where held_now.identity <> ''
     );
 
 create temp table leaving as
@@ -76,6 +81,14 @@ where
 
 create temp table arriving as
 with
+
+-- An address that is there needs no more than the fields of whoever it belongs to now; and if those are
+-- refused, it is there all the same.
+there as (
+    select distinct identity_key
+    from neighbours
+    where status = 'held'
+),
 
 wanted_now as (
     select
@@ -124,23 +137,21 @@ select
 from compared
 where is_due;
 drop table told;
-drop table there;
 drop table held_now;
 drop table wanted_there;
 
--- Two customers may share one address. It is sent once, and stays as long as one of them is wanted.
+-- A shared address is sent once, and stays as long as one of its customers is wanted.
 create temp table staying as
-select held.identity_key
-from held
+select neighbours.identity_key
+from neighbours
 where
-    held.identity_key in (select leaving.identity_key from leaving where leaving.is_sent)
-    and held.status in ('held', 'unknown')
+    neighbours.identity_key in (select leaving.identity_key from leaving where leaving.is_sent)
     and not exists (
         select 1
         from leaving
         where
-            leaving.member_key = held.member_key
-            and leaving.identity_key = held.identity_key
+            leaving.member_key = neighbours.member_key
+            and leaving.identity_key = neighbours.identity_key
     )
 union all
 select arriving.identity_key
@@ -148,6 +159,7 @@ from arriving
 where
     arriving.operation in ('add', 'update')
     and arriving.identity_key in (select leaving.identity_key from leaving where leaving.is_sent);
+drop table neighbours;
 
 create temp table twins as
 select operation, identity_key, min(member_key) as first_member_key
