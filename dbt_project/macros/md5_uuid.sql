@@ -9,13 +9,18 @@
     {{ md5_uuid("'" ~ kind ~ ":' || " ~ value) }}
 {%- endmacro %}
 
-{#- A product as a number of 64 bits, the same in every build. -#}
-{% macro product_key(source, sku) -%}
-    {{ return(adapter.dispatch('product_key')(source, sku)) }}
+{#- 64 bits of the md5 of a text as a number, the same in every build. -#}
+{% macro md5_number(text) -%}
+    {{ return(adapter.dispatch('md5_number')(text)) }}
 {%- endmacro %}
 
-{% macro default__product_key(source, sku) -%}
-    md5_number_lower({{ source }} || ':' || {{ sku }})
+{% macro default__md5_number(text) -%}
+    md5_number_lower({{ text }})
+{%- endmacro %}
+
+{#- A product as a number. -#}
+{% macro product_key(source, sku) -%}
+    {{ md5_number(source ~ " || ':' || " ~ sku) }}
 {%- endmacro %}
 
 {#- A 128-bit value as 32 hexadecimal digits. -#}

@@ -35,8 +35,9 @@ MOST_CALLS = 1.01
 MEMBERSHIPS = """
 select
     'mailchimp' as channel, 'everybody' as audience, 'bench:' || i as customer_id,
-    md5('bench:' || i)::uuid as member_key,
-    md5(case when $changed and i % 200 = 0 then 'new' else 'old' end || i)::uuid as fingerprint,
+    md5_number_lower('bench:' || i) as member_key,
+    md5_number_lower(case when $changed and i % 200 = 0 then 'new' else 'old' end || i)
+        as fingerprint,
     case when $changed and i % 200 = 0 then '{"vip_tier":"gold"}' else '{"vip_tier":"silver"}' end
         as payload
 from range(0, $members) as numbers (i)
@@ -45,9 +46,10 @@ order by customer_id
 """
 HELD = """
 select
-    'bench:' || i as customer_id, md5('bench:' || i)::uuid as member_key,
-    md5('customer-' || i || '@shop.example') as identity, md5('old' || i)::uuid as fingerprint,
-    timestamp '2026-01-01' as since, 'held' as status, null::varchar as code,
+    'bench:' || i as customer_id, md5_number_lower('bench:' || i) as member_key,
+    md5('customer-' || i || '@shop.example') as identity,
+    md5_number_lower('old' || i) as fingerprint, timestamp '2026-01-01' as since,
+    'held' as status, null::varchar as code,
     null::varchar as class, 0 as tries, $plan_id as plan_id, null::varchar as refused_operation,
     null::varchar as reason, null::timestamp as next_attempt_at,
     md5(md5('customer-' || i || '@shop.example'))::uuid as identity_key

@@ -14,14 +14,15 @@ MEMBERS = 10_000_000
 WANTED, HELD = "wanted.parquet", "held.parquet"
 DRAWN_WANTED = """
 select
-    'bench:' || i as customer_id, md5('bench:' || i)::uuid as member_key,
-    md5(case when i % 200 = 0 then 'new' else 'old' end || i)::uuid as fingerprint, '{}' as payload
+    'bench:' || i as customer_id, md5_number_lower('bench:' || i) as member_key,
+    md5_number_lower(case when i % 200 = 0 then 'new' else 'old' end || i) as fingerprint,
+    '{}' as payload
 from range(0, $members) as numbers (i) where i % 400 <> 1
 """
 DRAWN_HELD = """
 select
-    'bench:' || i as customer_id, md5('bench:' || i)::uuid as member_key,
-    md5('identity' || i) as identity, md5('old' || i)::uuid as fingerprint,
+    'bench:' || i as customer_id, md5_number_lower('bench:' || i) as member_key,
+    md5('identity' || i) as identity, md5_number_lower('old' || i) as fingerprint,
     timestamp '2026-01-01' as since, 'held' as status, null::varchar as class
 from range(0, $members) as numbers (i) where i % 400 <> 2
 """

@@ -89,7 +89,8 @@ order by customer_id
 MEMBERSHIPS = """
 select
     channel, 'everybody' as audience, 'bench:' || i as customer_id,
-    md5('bench:' || i)::uuid as member_key, md5('fingerprint' || i)::uuid as fingerprint,
+    md5_number_lower('bench:' || i) as member_key,
+    md5_number_lower('fingerprint' || i) as fingerprint,
     '{"vip_tier":"gold"}' as payload
 from range(0, $members) as numbers (i), unnest($channels) as channels (channel)
 order by channel, customer_id

@@ -2,9 +2,9 @@
 create or replace view held as
 select
     null::varchar as customer_id,
-    null::uuid as member_key,
+    null::ubigint as member_key,
     null::varchar as identity,
-    null::uuid as fingerprint,
+    null::ubigint as fingerprint,
     -- when the member came in; null if that was before, in another way, or is not known
     null::timestamp as since,
     null::varchar as status,

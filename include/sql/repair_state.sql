@@ -30,7 +30,7 @@ wanted_first as (
     select
         named.identity,
         named.customer_id,
-        coalesce(wanted.member_key, md5(named.customer_id)::uuid) as member_key,
+        coalesce(wanted.member_key, md5_number_lower(named.customer_id)) as member_key,
         wanted.member_key is not null as is_wanted
     from named
     left join wanted
@@ -57,7 +57,7 @@ select
     customer_id,
     member_key,
     identity,
-    '00000000-0000-0000-0000-000000000000'::uuid as fingerprint,
+    0::ubigint as fingerprint,
     null as since,
     'held' as status,
     null as code,

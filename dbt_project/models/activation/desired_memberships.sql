@@ -93,8 +93,8 @@ final as (
         payloads.channel,
         payloads.audience,
         payloads.customer_id,
-        {{ md5_uuid('payloads.customer_id') }} as member_key,
-        {{ md5_uuid(json_list([
+        {{ md5_number('payloads.customer_id') }} as member_key,
+        {{ md5_number(json_list([
             'contacts.email',
             'contacts.phone_key',
             'contacts.first_name',
