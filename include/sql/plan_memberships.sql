@@ -48,23 +48,6 @@ select
 from held
 where member_key in (select changed.member_key from changed where changed.is_held);
 
--- Everybody at the addresses in question: customers may share one, or hand it on.
-create temp table neighbours as
-select
-    member_key,
-    identity_key,
-    status
-from held
-where
-    status in ('held', 'unknown')
-    and identity_key in (
-        select wanted_there.identity_key from wanted_there
-        where wanted_there.identity <> ''
-        union all
-        select held_now.identity_key from held_now
-        where held_now.identity <> ''
-    );
-
 create temp table leaving as
 select
     held_now.customer_id,
@@ -79,11 +62,33 @@ where
     wanted_there.identity_key is null
     or (held_now.may_be_there and held_now.identity_key <> wanted_there.identity_key);
 
+-- Who else is at the addresses that somebody comes to or leaves: customers may share one, or hand it on.
+create temp table neighbours as
+select
+    member_key,
+    identity_key,
+    status
+from held
+where
+    status in ('held', 'unknown')
+    and identity_key in (
+        select wanted_there.identity_key
+        from wanted_there
+        anti join held_now
+            on wanted_there.member_key = held_now.member_key
+            and wanted_there.identity_key = held_now.identity_key
+            and held_now.status = 'held'
+        where wanted_there.identity <> ''
+        union all
+        select leaving.identity_key from leaving
+        where leaving.is_sent
+    );
+
 create temp table arriving as
 with
 
--- An address that is there needs no more than the fields of whoever it belongs to now; and if those are
--- refused, it is there all the same.
+-- An address that is there for another customer needs no more than the fields of whom it belongs to now;
+-- and if those are refused, it is there all the same.
 there as (
     select distinct identity_key
     from neighbours
@@ -105,7 +110,7 @@ compared as (
         wanted_now.*,
         case
             when wanted_now.identity is null then 'unaddressable'
-            when wanted_now.is_there then 'update'
+            when held_now.status = 'held' or wanted_now.is_there then 'update'
             else 'add'
         end as operation,
         held_now.member_key is null
