@@ -14,3 +14,43 @@
         {%- endfor %}
     {{ 'from ' ~ this if exists else 'where false' }}
 {%- endmacro %}
+
+{#- What only the build of the day could know: who was in by then, let in, held out, invited, which codes
+    were issued, what was in stock. A build for an earlier day sees less, and would leave less behind. -#}
+{% macro memories() -%}
+    {{ return([
+        'marts.audience_members',
+        'marts.held_out',
+        'marts_private.offer_codes',
+        'intermediate.int_audience_assignments',
+        'intermediate.int_products',
+        'intermediate.int_survey_invitations'
+    ]) }}
+{%- endmacro %}
+
+{#- Before every run: a build that goes back puts the memories aside, and the first one that is on that
+    day again, or behind it, takes them up. Their day is written last. No relation is asked for: dbt would
+    begin a transaction for that, and end none. -#}
+{% macro keep_memories() -%}
+    {%- if execute -%}
+    {%- set last = last_build('int_order_changes') -%}
+    {%- set tables = run_query(
+        "select table_schema || '.' || table_name from information_schema.tables"
+        ~ " where table_catalog = '" ~ target.database ~ "'"
+    ).columns[0].values() -%}
+    {%- if 'memories.day' in tables -%}
+        {%- if run_query('select as_of from memories.day').rows[0][0] | string <= as_of_day() -%}
+            {%- for memory in memories() if 'memories.' ~ memory.split('.')[1] in tables %}
+                create or replace table {{ memory }} as from memories.{{ memory.split('.')[1] }};
+            {%- endfor %}
+            drop schema memories cascade
+        {%- endif -%}
+    {%- elif last and last['as_of'] | string > as_of_day() -%}
+        create schema if not exists memories;
+        {%- for memory in memories() if memory in tables %}
+            create or replace table memories.{{ memory.split('.')[1] }} as from {{ memory }};
+        {%- endfor %}
+        create table memories.day as select date '{{ last["as_of"] }}' as as_of
+    {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}

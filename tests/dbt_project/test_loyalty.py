@@ -157,6 +157,20 @@ def test_what_is_published_names_the_offer_and_never_the_code(shop):
     ) == [("shop:ben", True), ("shop:cat", True)]
 
 
+def test_a_look_at_a_past_day_forgets_nobody_who_entered_since(shop):
+    remembered = (
+        "select * exclude (is_held) from marts_private.offer_codes order by all",
+        "from marts.audience_members order by all",
+        "from intermediate.int_audience_assignments order by all",
+    )
+    before = [shop.read(query) for query in remembered]
+    assert all(before)
+    for days in (-20, -8):
+        build(shop, AS_OF + timedelta(days=days))
+    build(shop, AS_OF + timedelta(days=2))
+    assert [shop.read(query) for query in remembered] == before
+
+
 def test_an_advocates_code_is_told_to_the_shops_with_what_it_is_worth_to_a_friend(shop):
     """Ben and Cat are new customers, who are not asked yet."""
     assert shop.read(

@@ -7,7 +7,7 @@ launches as (
     {%- for tier in launch.tiers %}
 
     select
-        '{{ launch.name }}' as launch_name,
+        '{{ dbt.escape_single_quotes(launch.name) }}' as launch_name,
         cast('{{ launch.launch_date }}' as date) as launch_date,
         {{ add_days("cast('" ~ launch.launch_date ~ "' as date)", -launch.early_access_days) }}
             as access_date,

@@ -12,7 +12,11 @@ with
 
 orders as (
 
-    select * from {{ ref('fct_orders') }}
+    select
+        *,
+        {{ add_months('ordered_date', var('points_valid_months')) }} as expires_on
+
+    from {{ ref('fct_orders') }}
 
     where
         customer_id is not null
@@ -49,11 +53,17 @@ cancellations as (
 
 ),
 
-lines as (
+cancellation_days as (
 
-    select * from {{ ref('fct_order_lines') }}
+    select
+        order_id,
+        min(ordered_date) as ordered_date
+
+    from {{ ref('fct_order_lines') }}
 
     where line_kind = 'cancellation'
+
+    group by order_id
 
 ),
 
@@ -74,37 +84,55 @@ redeemed as (
 takings_back as (
 
     select
-        order_id,
-        cast(refunded_at as date) as reversed_date
+        orders.order_id,
+        cast(refunds.refunded_at as date) as reversed_date,
+        {{ in_reporting_currency('refunds.amount', 'orders.exchange_rate') }} as amount
     from refunds
+    inner join orders
+        on refunds.order_id = orders.order_id
 
     union all
 
     select
-        order_id,
-        cancelled_date as reversed_date
+        orders.order_id,
+        documents.cancelled_date as reversed_date,
+        orders.refunded_amount as amount
     from documents
+    inner join orders
+        on documents.order_id = orders.order_id
 
     union all
 
     select
         cancellations.order_id,
-        lines.ordered_date as reversed_date
+        cancellation_days.ordered_date as reversed_date,
+        cancellations.refunded_amount as amount
     from cancellations
-    inner join lines
-        on cancellations.cancellation_order_id = lines.order_id
+    inner join cancellation_days
+        on cancellations.cancellation_order_id = cancellation_days.order_id
 
 ),
 
+-- Points that came before the refund of their order have expired by then, if they were not spent.
 reversals as (
 
     select
-        order_id,
-        max(reversed_date) as reversed_date
+        takings_back.order_id,
+        max(
+            case
+                when takings_back.reversed_date < orders.expires_on
+                    then takings_back.reversed_date
+            end
+        ) as reversed_date,
+        sum(case when takings_back.reversed_date >= orders.expires_on then takings_back.amount end)
+            as late_amount
 
     from takings_back
 
-    group by order_id
+    inner join orders
+        on takings_back.order_id = orders.order_id
+
+    group by takings_back.order_id
 
 ),
 
@@ -116,12 +144,15 @@ orders_with_points as (
         orders.order_id,
         orders.ordered_date,
         coalesce(tiers.tier, 'none') as tier,
-        {{ add_months('orders.ordered_date', var('points_valid_months')) }} as expires_on,
+        orders.expires_on,
         greatest(coalesce(reversals.reversed_date, orders.ordered_date), orders.ordered_date)
             as reversed_date,
         {{ points_for('orders.gross_amount - orders.discount_amount', 'tiers.tier') }}
             as earned_points,
-        {{ points_for('orders.net_amount', 'tiers.tier') }} as kept_points
+        {{ points_for(
+            'cast(orders.net_amount + coalesce(reversals.late_amount, 0) as decimal(18, 4))',
+            'tiers.tier'
+        ) }} as kept_points
 
     from orders
 
@@ -176,7 +207,6 @@ bonuses as (
 
 ),
 
--- Points that came before the refund of their order have expired by then, if they were not spent.
 earned as (
 
     select
@@ -184,8 +214,7 @@ earned as (
         customer_id,
         'earn' as entry_kind,
         earned_points as points,
-        case when reversed_date < expires_on then earned_points - kept_points else 0 end
-            as reversed_points,
+        earned_points - kept_points as reversed_points,
         ordered_date as booked_date,
         reversed_date,
         expires_on,
