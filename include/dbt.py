@@ -51,6 +51,8 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
         "DBT_TARGET_PATH": str(target_path(settings)),
         "DBT_LOG_PATH": str(settings.home.absolute() / "dbt/logs"),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        # It waits 1, 2, 4 ... seconds for whoever has the warehouse open.
+        "DBT_CONNECT_ATTEMPTS": str(max(1, int(settings.lock_wait_seconds).bit_length())),
         "REGULARS_WAREHOUSE": str(settings.warehouse_path),
         "REGULARS_STORE": settings.store,
         "REGULARS_MEMORY_LIMIT": settings.memory_limit,

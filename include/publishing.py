@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from include.errors import GateFailed, Stop
 from include.quality import report as reports
@@ -119,10 +119,15 @@ class Snapshot(BaseModel):
 
 
 def current(store: Store) -> Snapshot | None:
-    """The snapshot that counts; None before the first."""
+    """The snapshot that counts; None before the first. Raises `Stop` if its record is damaged."""
     if not store.exists(CURRENT):
         return None
-    return Snapshot.model_validate_json(store.read(CURRENT)).bound_to(store)
+    try:
+        return Snapshot.model_validate_json(store.read(CURRENT)).bound_to(store)
+    except ValidationError as error:
+        raise Stop(
+            f"{CURRENT} is damaged: put a copy of the newest snapshot's snapshot.json in its place"
+        ) from error
 
 
 def newest(store: Store) -> Snapshot:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from airflow.sdk import BaseNotifier
-from airflow.sdk.exceptions import AirflowNotFoundException
 
 from include.errors import Reauthorise, RegularsError, Retry, Stop
 
@@ -121,10 +120,7 @@ def _alerts() -> Alerts:
 def _channel() -> Channel | None:
     """Where alerts go: by the connection, if there is one."""
     from include.alerts import CONNECTION, open_channel
-    from regulars_airflow.hooks import source_credentials
+    from regulars_airflow.hooks import find_credentials
 
-    try:
-        credentials = source_credentials(CONNECTION)
-    except AirflowNotFoundException:
-        return None
-    return open_channel(credentials)
+    credentials = find_credentials(CONNECTION)
+    return open_channel(credentials) if credentials else None

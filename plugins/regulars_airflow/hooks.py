@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from airflow.sdk import BaseHook, Connection
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from include.alerts import CONNECTION as ALERTS
 from include.alerts import Channel, Message, open_channel
 from include.connections import Credentials, connection_id
 from include.destinations import Destination, open_destination
+from include.errors import BadInput
 from include.sources.base import Place, Source
 
 
@@ -29,7 +31,7 @@ class DestinationHook(BaseHook):
 
     def credentials(self) -> Credentials:
         """The connection as the destinations know it."""
-        return _credentials(self.get_connection(self.destination_conn_id))
+        return source_credentials(self.destination_conn_id)
 
     def get_conn(self) -> Destination:
         """The destination, ready to be called. Raises `BadInput` if the connection is short."""
@@ -203,14 +205,25 @@ class AlertsHook(BaseHook):
         return True, "The message was accepted."
 
 
+def find_credentials(connection_id: str) -> Credentials | None:
+    """Any of Airflow's connections, of whatever type it is; None if there is none of that id."""
+    try:
+        return _credentials(BaseHook.get_connection(connection_id))
+    except AirflowNotFoundException:
+        return None
+
+
 def source_credentials(connection_id: str) -> Credentials:
-    """What signs in at a source: any of Airflow's connections, of whatever type it is."""
-    return _credentials(BaseHook.get_connection(connection_id))
+    """What signs in at a source. Raises `BadInput` if there is no such connection."""
+    found = find_credentials(connection_id)
+    if found is None:
+        raise BadInput(f"no connection {connection_id}: add it in Airflow (Admin, Connections)")
+    return found
 
 
 def credentials(destination: str) -> Credentials:
-    """What signs in at a destination: its connection `<destination>_default`."""
-    return DestinationHook(connection_id(destination)).credentials()
+    """What signs in at a destination: its connection `<destination>_default`. Raises `BadInput`."""
+    return source_credentials(connection_id(destination))
 
 
 def _credentials(connection: Connection) -> Credentials:

@@ -11,11 +11,11 @@ from include.commerce import journeys
 from include.commerce.push import push_purchases
 from include.destinations.mailchimp import Mailchimp
 from include.settings import load_settings
-from regulars_airflow.hooks import credentials, source_credentials
+from regulars_airflow.hooks import find_credentials, source_credentials
 
 
 def push() -> list[dict[str, Any]]:
-    """Tell Mailchimp's store what has changed; counts by kind. Skips if it has no name."""
+    """Tell Mailchimp's store what has changed; counts by kind. Skips if none is named."""
     _skip_without("shop_name", "names no store")
     return [asdict(told) for told in push_purchases(load_settings(), source_credentials)]
 
@@ -28,5 +28,8 @@ def trigger_journeys() -> list[dict[str, Any]]:
 
 
 def _skip_without(option: str, reason: str) -> None:
-    if not credentials(Mailchimp.name).extra.get(option):
+    found = find_credentials(Mailchimp.connection())
+    if found is None:
+        raise AirflowSkipException(f"there is no connection {Mailchimp.connection()}")
+    if not found.extra.get(option):
         raise AirflowSkipException(f"{Mailchimp.connection()} {reason}: set {option}")

@@ -90,6 +90,15 @@ def test_every_model_has_an_owner_and_nothing_unpublished_is_public(
         assert node["access"] in {"private", "protected"} or node["schema"] in PUBLISHED, name
 
 
+def test_every_audience_is_tested_under_its_own_name(manifest: Node):
+    tested = {
+        node["attached_node"].split(".")[-1]
+        for node in manifest["nodes"].values()
+        if node.get("test_metadata", {}).get("name") == "audience_grain"
+    }
+    assert tested == {*load_audiences()}, "give each of them data_tests: [audience_grain]"
+
+
 def test_every_sync_is_an_exposure_of_the_audiences_that_go_there(manifest: Node):
     exposed = {
         exposure["name"]: {parent.split(".")[-1] for parent in exposure["depends_on"]["nodes"]}

@@ -5,8 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
+from include.dbt import run_dbt
+from include.errors import Stop
+from include.warehouse import visit
 from tests.dbt_project.shops import AS_OF, Shop
 
 BUILD = """
@@ -43,3 +49,15 @@ def test_a_model_that_fails_is_told_with_those_that_were_not_built_for_it(tmp_pa
     assert states["model.regulars.stg_shop__orders"] == "error"
     assert states["model.regulars.fct_orders"] == "skipped"
     assert states["seed.regulars.data_quality_rules"] == "success"
+
+
+def test_dbt_waits_for_whoever_has_the_warehouse_open(tmp_path: Path):
+    shop = Shop(tmp_path)
+    hasty = shop.settings.model_copy(update={"lock_wait_seconds": 0})
+    command = ("seed",)
+    with ThreadPoolExecutor(1) as pool:
+        with visit(shop.settings, read_only=True):
+            waiting = pool.submit(run_dbt, shop.settings, command, AS_OF)
+            with pytest.raises(Stop, match="dbt seed failed"):
+                run_dbt(hasty, command, AS_OF)
+        waiting.result()

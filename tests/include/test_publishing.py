@@ -241,6 +241,16 @@ def test_a_file_that_was_changed_or_lost_is_named(settings):
         snapshot.path("nonsense")
 
 
+def test_a_record_that_is_damaged_is_named_with_what_to_put_in_its_place(local):
+    snapshot = published(local)
+    store = Store(local.store)
+    store.write(CURRENT, store.read(CURRENT)[:100])
+    with pytest.raises(Stop, match=r"published/current\.json is damaged.*snapshot\.json"):
+        current(store)
+    store.write(CURRENT, store.read(f"{snapshot.folder}/snapshot.json"))
+    assert current(store).snapshot_id == snapshot.snapshot_id
+
+
 def test_two_publishers_do_not_meet(local):
     judged(local)
     with visit(local, read_only=True), (local.home / "publishing.lock").open("w") as lock:

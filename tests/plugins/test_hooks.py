@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from include.connections import Credentials
+from include.errors import BadInput
 from regulars_airflow.hooks import (
     DatabaseHook,
     FileDropHook,
@@ -58,6 +59,12 @@ def test_an_option_left_empty_in_the_form_is_none(monkeypatch):
         '{"conn_type": "meta", "password": "t", "extra": {"ad_account_id": "act_1", "app_id": ""}}',
     )
     assert credentials("meta").extra == {"ad_account_id": "act_1"}
+
+
+def test_a_connection_that_is_missing_is_named_and_not_tried_again(monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_MAILCHIMP_DEFAULT", raising=False)
+    with pytest.raises(BadInput, match="no connection mailchimp_default: add it"):
+        credentials("mailchimp")
 
 
 def test_a_source_reads_through_any_connection_of_airflows(monkeypatch):

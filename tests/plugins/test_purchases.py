@@ -22,6 +22,13 @@ def test_without_journeys_nobody_is_sent(shop):
         purchases.trigger_journeys()
 
 
+@pytest.mark.parametrize("step", [purchases.push, purchases.trigger_journeys])
+def test_a_shop_without_mailchimp_has_nothing_to_tell_it(monkeypatch, step):
+    monkeypatch.delenv("AIRFLOW_CONN_MAILCHIMP_DEFAULT", raising=False)
+    with pytest.raises(AirflowSkipException, match="no connection mailchimp_default"):
+        step()
+
+
 def test_with_a_name_the_purchases_are_pushed_by_airflows_own_connection(shop, monkeypatch):
     found = shop.credentials["mailchimp"]
     named = replace(found, extra={**found.extra, "shop_name": "Mugs"})
