@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NoReturn
 
 import msgspec
 
@@ -147,6 +147,13 @@ class Size:
 
     at_least: int
     at_most: int
+
+
+class Told(dict[str, Any]):
+    """What a destination answered, an object; one that lacks what is looked up is no answer."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise Retry(f"the destination's answer has no {name}")
 
 
 class SessionOver(Retry):

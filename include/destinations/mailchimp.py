@@ -37,6 +37,7 @@ from include.destinations.base import (
     RejectionClass,
     RemoteAudience,
     StatusPage,
+    Told,
 )
 from include.errors import BadInput, Reauthorise, RegularsError, Retry, Stop
 from include.retry_after import retry_after
@@ -172,9 +173,9 @@ class Mailchimp(Destination):
             return False, f"The API key works, but there is no list {self.list_id}."
         except RegularsError as error:
             return False, str(error)
-        if found.get("marketing_permissions") and not self._permissions:
+        if found["marketing_permissions"] and not self._permissions:
             return False, PERMISSIONS_MISSING
-        return True, f"Connected to the list {found.get('name')}."
+        return True, f"Connected to the list {found['name']}."
 
     def ensure_audience(
         self, name: str, fields: Mapping[str, FieldKind], known_id: str | None
@@ -275,12 +276,13 @@ class Mailchimp(Destination):
     @cached_property
     def _settings(self) -> dict[str, Any]:
         fields = ["name", "double_optin", "marketing_permissions"]
-        return call(self._lists.get_list, self.list_id, fields=fields)
+        found = call(self._lists.get_list, self.list_id, fields=fields)
+        return {field: found[field] for field in fields}
 
     @property
     def _status_of_new_contacts(self) -> str:
         """What a new contact becomes: on a double opt-in list the person confirms first."""
-        return "pending" if self._settings.get("double_optin") else REACHABLE
+        return "pending" if self._settings["double_optin"] else REACHABLE
 
     def _upsert(self, members: Sequence[Member], *, creates: bool) -> dict[str, Rejection]:
         """Write the contacts' fields; rejections by customer.
@@ -293,7 +295,7 @@ class Mailchimp(Destination):
         acquainted = [m for m in members if not (creates and m.status is None)]
         if strangers:
             status = self._status_of_new_contacts
-            if self._settings.get("marketing_permissions"):
+            if self._settings["marketing_permissions"]:
                 refused = self._create_with_permissions(strangers, status)
             else:
                 refused = self._write_contacts(strangers, status, update_existing=False)
@@ -380,7 +382,7 @@ class Mailchimp(Destination):
             ) from None
         refused = [
             address.strip().lower()
-            for error in answer.get("errors", ())
+            for error in answer["errors"]
             for address in error.get("email_addresses", ())
         ]
         return [by_address[address] for address in refused if address in by_address]
@@ -527,18 +529,18 @@ def _row_problem(member: Member, error: Mapping[str, str]) -> Rejection:
     return Rejection(member.customer_id, code, "Mailchimp refused the row", "fix_data")
 
 
-def call(method: Callable[..., Any], *arguments: Any, **options: Any) -> dict[str, Any]:
+def call(method: Callable[..., Any], *arguments: Any, **options: Any) -> Told:
     """Call the client, whose failures take several shapes; only a JSON object is an answer."""
     try:
         answer = method(*arguments, **options)
     except ApiClientError as error:
         raise _failure(error.status_code, error.text) from None
     if isinstance(answer, dict):
-        return answer
+        return Told(answer)
     # The client hands back the raw response when the body is empty, `{}`, or broken JSON.
     if isinstance(answer, requests.Response):
         if answer.ok and answer.content.strip() in (b"", b"{}"):
-            return {}
+            return Told()
         if not answer.ok:
             raise _failure(answer.status_code, None)
     raise Retry("Mailchimp's answer is not JSON")

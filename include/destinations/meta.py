@@ -34,6 +34,7 @@ from include.destinations.base import (
     RemoteAudience,
     SessionOver,
     Size,
+    Told,
 )
 from include.errors import BadInput, Reauthorise, RegularsError, Retry, Stop
 from include.retry_after import retry_after
@@ -371,14 +372,12 @@ class Meta(Destination):
             self._threads.api = FacebookAdsApi(session)
         return self._threads.api
 
-    def _call(self, verb: str, *path: str, **parameters: Any) -> dict[str, Any]:
+    def _call(self, verb: str, *path: str, **parameters: Any) -> Told:
         """Call the Graph API; only a JSON object without an error is an answer."""
         with self.take_turn():
             return self._answered(verb, path, parameters)
 
-    def _answered(
-        self, verb: str, path: tuple[str, ...], parameters: dict[str, Any]
-    ) -> dict[str, Any]:
+    def _answered(self, verb: str, path: tuple[str, ...], parameters: dict[str, Any]) -> Told:
         try:
             answer = self._api.call(verb, path, params=parameters)
         except FacebookRequestError as error:
@@ -398,7 +397,7 @@ class Meta(Destination):
             )
         if seconds := _regained_after(answer.headers()):
             self.hold_up(seconds)
-        return body
+        return Told(body)
 
 
 def _number(told: object) -> int:

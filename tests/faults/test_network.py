@@ -12,7 +12,7 @@ from include.activation.calls import Patience
 from include.destinations.mailchimp import Mailchimp
 from include.errors import Reauthorise, Stop
 from tests.faults.invariants import CANARY, FaultCase
-from tests.include.activation.shop import Person
+from tests.include.activation.shop import Person, audience
 
 pytestmark = pytest.mark.usefixtures("small_batches")
 
@@ -70,6 +70,15 @@ def test_case_06_a_reset_half_an_answer_or_a_slow_drip_has_no_second_effect(
     case.sandbox.fault(**carry(case), action=action, seconds=0.3, nth=2)
     assert case.sync().adds == 6
     case.check()
+
+
+@pytest.mark.parametrize("nth", range(1, 12))
+def test_case_06_a_good_status_without_the_answer_is_asked_again(case: FaultCase, nth: int):
+    case.publish(range(3))
+    declared = audience(fields=["vip_tier"])
+    case.sandbox.fault(action="status", status=200, body={}, path=f"/{case.destination}/", nth=nth)
+    assert case.sync(declared).adds == 4
+    case.check(declared)
 
 
 def test_case_06_a_body_that_is_cut_off_is_no_answer(case: FaultCase):

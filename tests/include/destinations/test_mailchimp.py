@@ -124,6 +124,20 @@ class TestMailchimp(DestinationContract):
         assert (rejection.code, rejection.kind) == ("pending", "suppressed")
         assert sandbox.members()[ann.identity]["status"] == "pending"
 
+    def test_nobody_skips_the_confirmation_because_the_list_did_not_tell_of_it(
+        self, sandbox: Sandbox
+    ):
+        opened, audience = self.ready(sandbox)
+        sandbox.post("/_mailchimp/regulars", {"double_optin": True})
+        sandbox.fault(action="status", status=200, body={}, method="GET", path="lists/regulars$")
+        [ann] = self.members([1])
+
+        with pytest.raises(Retry):
+            opened.add(audience, Batch(1, [ann]))
+        opened.add(audience, Batch(1, [ann]))
+
+        assert sandbox.members()[ann.identity]["status"] == "pending"
+
     def with_permissions(self, sandbox: Sandbox, **options: Any) -> tuple[Any, RemoteAudience]:
         sandbox.post("/_mailchimp/regulars", {"marketing_permissions": ["e1", "a2"], **options})
         extra = {"list_id": "regulars", "base_url": sandbox.mailchimp_url}
