@@ -155,9 +155,7 @@ def _take(store: Store, folder: str, wait_seconds: float) -> Lease:
 def _try(store: Store, folder: str, epoch: int) -> Lease | None:
     now = _now()
     process = psutil.Process()
-    holder = Holder(
-        epoch, socket.gethostname(), _machine(), process.pid, process.create_time(), now, now
-    )
+    holder = Holder(epoch, socket.gethostname(), _machine(), process.pid, _began(process), now, now)
     if not store.create(_path(folder, epoch), _encoded(holder)):
         return None
     epochs = _epochs(store, folder)
@@ -247,6 +245,11 @@ def _machine() -> str:
 def _lives(process_id: int, began: float) -> bool:
     try:
         process = psutil.Process(process_id)
-        return process.create_time() == began and process.status() != psutil.STATUS_ZOMBIE
+        return _began(process) == began and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def _began(process: psutil.Process) -> float:
+    """Seconds since the machine was started: the clock may be set while a process lives."""
+    return round(process.create_time() - psutil.boot_time(), 2)

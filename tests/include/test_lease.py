@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import uuid
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Barrier
 
+import psutil
 import pytest
 import s3fs
 from moto.server import ThreadedMotoServer
@@ -108,6 +111,25 @@ def test_the_lease_of_a_process_that_is_gone_is_free_at_once(store: Store):
                 lost.check()
         with pytest.raises(LeaseLost):
             lost.renew()
+
+
+def test_a_clock_that_is_set_meanwhile_declares_nobody_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def later(found: re.Match[bytes]) -> bytes:
+        return b"btime %d" % (int(found[1]) + 1)
+
+    store = Store(str(tmp_path / "store"))
+    with hold_lease(store, FOLDER, 0):
+        # What the kernel tells of when it was started moves with the clock.
+        told = tmp_path / "proc"
+        told.mkdir()
+        told.joinpath(str(os.getpid())).symlink_to(f"/proc/{os.getpid()}")
+        stat = Path("/proc/stat").read_bytes()
+        told.joinpath("stat").write_bytes(re.sub(rb"btime (\d+)", later, stat))
+        monkeypatch.setattr(psutil, "PROCFS_PATH", str(told))
+
+        assert lease_holder(store, FOLDER)
 
 
 def test_on_another_machine_a_holder_is_dead_once_it_was_not_renewed_in_time(store: Store):
