@@ -35,9 +35,9 @@ class Sizes:
         return int(kept["rows"]) if kept else self._full
 
     def dropped(self, operation: str, rows: int) -> None:
-        """A call with so many rows was cut off."""
+        """A call with so many rows was cut off; if they were few, it was not for their number."""
         with self._lock:
-            smaller = max(rows // 2, min(SMALLEST, self._full))
+            smaller = max(rows // 2, SMALLEST) if rows > SMALLEST else self._full
             if smaller < self.most(operation):
                 since = datetime.now(UTC).isoformat()
                 self._kept[operation] = {"rows": smaller, "since": since}

@@ -20,6 +20,7 @@ import requests
 from facebook_business.api import FacebookAdsApi
 from facebook_business.exceptions import FacebookRequestError
 from facebook_business.session import FacebookSession
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
 
 from include.connections import Credentials, checked_url
 from include.destinations.base import (
@@ -382,9 +383,10 @@ class Meta(Destination):
             answer = self._api.call(verb, path, params=parameters)
         except FacebookRequestError as error:
             raise _failure(error) from None
-        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-            raise ConnectionDropped(f"Meta cut the connection ({type(error).__name__})") from None
         except requests.RequestException as error:
+            if _was_cut(error):
+                kind = type(error).__name__
+                raise ConnectionDropped(f"Meta cut the connection ({kind})") from None
             raise Retry(f"Meta could not be reached ({type(error).__name__})") from None
         except (AttributeError, TypeError, ValueError):
             # The client stumbles over answers that are neither results nor proper errors.
@@ -433,6 +435,14 @@ def _invalid_entries(
         for m in batch.members
         if m.identity in named
     )
+
+
+def _was_cut(error: requests.RequestException) -> bool:
+    """Whether there was a connection, and it was cut."""
+    if not isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
+        return False
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return not isinstance(reason, NewConnectionError | ConnectTimeoutError | ProxyError)
 
 
 def _failure(error: FacebookRequestError) -> RegularsError:

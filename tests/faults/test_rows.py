@@ -23,6 +23,7 @@ from include.activation.workbench import NUMBERS
 from include.cli import app
 from include.destinations.mailchimp import Mailchimp
 from include.destinations.meta import Meta
+from include.errors import Retry
 from include.settings import PROJECT
 from tests.faults.invariants import AUDIENCE, CANARY, FaultCase
 from tests.include.activation.shop import Person, people
@@ -135,6 +136,32 @@ def test_case_13_a_removal_whose_connection_is_dropped_goes_in_smaller_calls_and
     before = len(meta.writes())
     assert meta.sync().removes == 50
     assert [call for call in meta.writes()[before:] if call["fault"]] == []
+    meta.check()
+
+
+def test_case_13_a_connection_dropped_over_few_rows_makes_no_later_call_smaller(meta: FaultCase):
+    meta.publish(range(5))
+    meta.sandbox.fault(method="POST", path="users", action="reset")
+    assert meta.sync().adds == 6
+    assert not meta.shop.store.exists(f"{meta.folder}/sizes.json")
+    meta.check()
+
+
+def test_case_13_a_network_that_is_down_makes_no_later_call_smaller(
+    meta: FaultCase,
+):
+    meta.publish(range(5))
+    meta.sync()
+    meta.publish(range(300))
+    there = meta.shop.credentials["meta"]
+    nowhere = {**there.extra, "base_url": "http://127.0.0.1:9/meta"}
+    meta.shop.credentials["meta"] = replace(there, extra=nowhere)
+
+    with pytest.raises(Retry, match="could not be reached"):
+        meta.sync()
+
+    assert not meta.shop.store.exists(f"{meta.folder}/sizes.json")
+    meta.shop.credentials["meta"] = there
     meta.check()
 
 
