@@ -155,13 +155,13 @@ class FileDrop(Destination):
             return self._store.read(path)
         except FileNotFoundError:
             raise
-        except OSError as error:
+        except Exception as error:
             raise _failure(error) from None
 
     def _write(self, path: str, content: bytes) -> None:
         try:
             self._store.write(path, content)
-        except OSError as error:
+        except Exception as error:
             raise _failure(error) from None
 
 
@@ -229,10 +229,13 @@ def _parquet(schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def _failure(error: OSError) -> RegularsError:
-    """The error for a failed read or write; the original one may name an address with a secret."""
+def _failure(error: Exception) -> RegularsError:
+    """The error for a failed read or write; the original one may name an address with a secret.
+
+    The client of an object store has errors of its own, which are no `OSError`.
+    """
     if isinstance(error, FileNotFoundError):
         return Stop("the folder is not there and cannot be made")
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) or "Credentials" in type(error).__name__:
         return Reauthorise("the folder refuses us: it cannot be written to")
     return Retry(f"the folder could not be written to ({type(error).__name__})")

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import s3fs
 from msgspec import structs
 
 from include.connections import Credentials
 from include.destinations.base import Batch, Member, RemoteAudience
 from include.destinations.file_drop import FileDrop, csv_text
-from include.errors import BadInput, Reauthorise, Stop
+from include.errors import BadInput, Reauthorise, Retry, Stop
 from tests.include.destinations.contract import DestinationContract, addressed
 from tests.sandbox_server import Sandbox
 
@@ -163,6 +164,42 @@ def test_a_folder_that_refuses_us_is_not_tried_again():
     opened = FileDrop(Credentials(extra={"folder": "/sys/kernel/regulars"}))
     with pytest.raises((Reauthorise, Stop)):
         opened.ensure_audience("a", {}, None)
+
+
+@pytest.mark.parametrize(
+    ("keys", "error", "words"),
+    [
+        ({"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}, Retry, "could not be written"),
+        ({}, Reauthorise, "refuses us"),
+    ],
+    ids=["unreachable", "without credentials"],
+)
+def test_an_object_store_that_fails_is_told_in_our_words(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    keys: dict[str, str],
+    error: type[Exception],
+    words: str,
+):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    settings = {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_MAX_ATTEMPTS": "1",
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
+    }
+    for name, value in (settings | keys).items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    drop = FileDrop(Credentials(extra={"folder": "s3://bucket/for_partner"}))
+
+    with pytest.raises(error, match=words) as raised:
+        drop.ensure_audience("vips", {}, None)
+
+    assert "for_partner" not in str(raised.value)
+    assert not drop.test_connection()[0]
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 def test_an_audience_without_its_folder_is_not_recreated(tmp_path: Path):
