@@ -168,20 +168,30 @@ drop table neighbours;
 
 create temp table twins as
 select operation, identity_key, min(member_key) as first_member_key
-from arriving
+from (
+    select operation, identity_key, member_key
+    from arriving
+    union all
+    select 'remove' as operation, identity_key, member_key
+    from leaving
+    where is_sent
+)
 group by operation, identity_key
 having count(*) > 1;
 
 create temp table operations as
 select
     'remove' as operation,
-    customer_id,
-    member_key,
-    identity,
-    identity_key,
-    fingerprint,
-    is_sent and identity_key not in (select staying.identity_key from staying) as is_sent
+    leaving.* replace (
+        leaving.is_sent
+        and leaving.identity_key not in (select staying.identity_key from staying)
+        and leaving.member_key = coalesce(twins.first_member_key, leaving.member_key)
+            as is_sent
+    )
 from leaving
+left join twins
+    on twins.operation = 'remove'
+    and leaving.identity_key = twins.identity_key
 union all
 select
     arriving.* replace (

@@ -146,6 +146,15 @@ def test_after_a_plan_is_folded_there_is_nothing_left_to_plan(steps):
             assert not written or {row["operation"] for row in desk.rows(again)} == {"remove"}
 
 
+def test_an_address_that_two_customers_share_goes_in_and_out_once(desk: Desk):
+    twins = [Person(f"shop:{number}", "a@shop.test") for number in (1, 2)]
+    assert desk.plan(twins)[0].members("add") == 1
+    desk.settle(twins, {})
+    assert desk.plan([])[0].members("remove") == 1
+    desk.settle([], {})
+    assert (desk.there, desk.held) == (set(), set())
+
+
 def test_the_same_changes_give_the_same_plan_to_the_byte(desk: Desk):
     first, _ = desk.plan(people(range(50)))
     second, _ = desk.plan(people(reversed(range(50))))
