@@ -117,11 +117,7 @@ compared as (
         or held_now.status = 'unknown'
         or held_now.fingerprint is distinct from wanted_now.fingerprint
         or (held_now.class = 'retry' and held_now.tries < $most_tries)
-        or (
-            held_now.status = 'rejected'
-            and held_now.class = 'suppressed'
-            and coalesce(wanted_now.is_reachable, false)
-        ) as is_due
+        or (held_now.class = 'suppressed' and coalesce(wanted_now.is_reachable, false)) as is_due
     from wanted_now
     left join held_now
         on wanted_now.member_key = held_now.member_key

@@ -14,6 +14,7 @@ from include.activation import sync as activation
 from include.activation.audiences import Guard
 from include.activation.calls import Patience
 from include.activation.ledger import Ledger
+from include.activation.rejects import rejects
 from include.connections import Credentials
 from include.destinations.mailchimp import Mailchimp
 from include.destinations.meta import Meta
@@ -215,6 +216,28 @@ def test_who_subscribes_again_by_themselves_comes_back(shop: Shop):
 
     assert shop.sync("mailchimp").adds == 1
     assert shop.there("mailchimp") == {ann.mailchimp_id}
+
+
+def test_who_unsubscribed_during_an_update_and_came_back_is_updated_and_no_longer_refused(
+    shop: Shop,
+):
+    person = Person("shop:1", "person1@shop.test")
+    member = f"/_mailchimp/regulars/members/{person.mailchimp_id}/status"
+    shop.publish([person])
+    shop.sync("mailchimp")
+    shop.publish([replace(person, first_name="Anna")])
+    signed_in = shop.credentials["mailchimp"]
+    plan = activation.plan_audience(shop.settings, audience(), "mailchimp", signed_in)
+    shop.sandbox.post(member, {"status": "unsubscribed"})
+    assert plan.plan_id
+    activation.send_plan(shop.settings, audience(), "mailchimp", signed_in, plan.plan_id)
+    activation.fold(shop.settings, audience(), "mailchimp", plan.plan_id)
+    assert [row.code for row in rejects(shop.settings)] == ["unsubscribed"]
+
+    shop.sandbox.post(member, {"status": "subscribed"})
+    shop.sync("mailchimp")
+
+    assert rejects(shop.settings) == []
 
 
 def test_on_a_double_opt_in_list_who_confirms_comes_in(shop: Shop):
