@@ -160,7 +160,16 @@ class Ledger:
         there = self.state_fingerprint()
         known = (self.recall(self.path(last, "finished.json")) or {}).get("state")
         # A fold that was killed before its last step has left a newer state than the note says.
-        return there is not None and (known in (None, there) or self.unfinished() is not None)
+        return there is not None and (known in (None, there) or self._may_be_folded())
+
+    def _may_be_folded(self) -> bool:
+        """Whether a fold may have begun: all of a plan that is not finished was answered."""
+        begun = self.unfinished()
+        plan = self.recall(self.path(begun, "plan.json")) if begun else None
+        if begun is None or plan is None:
+            return False
+        batches = max((section["last_batch"] for section in plan["sections"]), default=0)
+        return len(self.store.list(self.path(begun, "receipts"))) == batches
 
     def check_state(self) -> None:
         """Raise `StateLost` if the state is gone, or is not the one that the last plan left.

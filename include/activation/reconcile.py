@@ -131,8 +131,9 @@ def approach(
 
 
 def _refuse_in_the_middle(ledger: Ledger, way: Way) -> None:
+    """Raise `Stop` if a sync can finish the plan that was begun: with a lost state none can."""
     begun = ledger.unfinished()
-    if begun and way != "compare":
+    if begun and way != "compare" and ledger.is_state_known():
         raise Stop(
             f"plan {begun} of {ledger.audience} to {ledger.destination} is not finished: let a"
             " sync finish it first"

@@ -16,7 +16,7 @@ from include.activation.audiences import Guard
 from include.activation.ledger import Ledger, StateLost
 from include.activation.reconcile import Comparison, reconcile
 from include.commerce.journeys import trigger_journeys
-from include.errors import BadInput, GuardBreached, Stop
+from include.errors import BadInput, GuardBreached, Reauthorise, Stop
 from include.landing import ingest, rebuild
 from include.publishing import publish
 from include.settings import Settings
@@ -119,6 +119,44 @@ def test_case_28_a_state_from_an_older_backup_stops_the_sync(shop: Shop, destina
 
     assert writes(shop) == sent
     assert compare(shop, destination).state == "older"
+
+
+@pytest.mark.parametrize(
+    ("destination", "way"),
+    [
+        ("mailchimp", "repair"),
+        ("mailchimp", "adopt"),
+        ("mailchimp", "adds_only"),
+        ("meta", "adopt"),
+        ("meta", "adds_only"),
+    ],
+)
+@pytest.mark.parametrize("is_gone", [True, False], ids=["gone", "older"])
+def test_case_28_a_state_that_is_lost_while_a_plan_is_half_sent_is_made_good(
+    shop: Shop, destination: str, way: reconciling.Way, is_gone: bool
+):
+    shop.publish(people(range(4)))
+    shop.sync(destination)
+    backup = state_of(shop, destination).read_bytes()
+    shop.publish(people(range(8)))
+    shop.sync(destination)
+    shop.publish(people(range(12)))
+    path = "lists/regulars$" if destination == "mailchimp" else "users"
+    shop.sandbox.fault(action="status", status=401, path=path, method="POST")
+    with pytest.raises(Reauthorise):
+        shop.sync(destination)
+    if is_gone:
+        state_of(shop, destination).unlink()
+    else:
+        state_of(shop, destination).write_bytes(backup)
+    with pytest.raises(StateLost):
+        shop.sync(destination)
+
+    compare(shop, destination, way)
+
+    shop.sync(destination)
+    assert shop.held(destination) == shop.there(destination)
+    assert len(shop.there(destination)) == 12
 
 
 @both
