@@ -112,7 +112,7 @@ class Database(Source):
         known = {} if self.window or is_other else cursor
         overlap = polls.Overlap(self.options.overlap_minutes, known)
         contents = polls.unless_idle(self._contents(overlap), overlap)
-        return polls.pages(contents, lambda: overlap.state() | asked)
+        return polls.pages(contents, lambda: overlap.state() | asked, cursor)
 
     @contextmanager
     def rows(

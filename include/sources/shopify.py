@@ -244,7 +244,7 @@ class _Load:
         """The pages; worth nothing without the last one: refunds of orders before it, deletions."""
         if not self.cursor and self.kind == "orders":
             self._warn_of_old_orders()
-        return polls.pages(self._replies(), self._reached)
+        return polls.pages(self._replies(), self._reached, self.cursor)
 
     def _reached(self) -> Mapping[str, Any]:
         if self.is_backfill:

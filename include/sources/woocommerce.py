@@ -187,10 +187,10 @@ class WooCommerce(Source):
                     )
                 catalogue = _Catalogue(cursor)
                 contents = self._catalogue(shop, catalogue)
-                yield from polls.pages(contents, catalogue.state)
+                yield from polls.pages(contents, catalogue.state, cursor)
             elif self.window:
                 contents = self._placed_within(shop, self.window)
-                yield from polls.pages(contents, lambda: cursor)
+                yield from polls.pages(contents, lambda: cursor, cursor)
             else:
                 overlap = polls.Overlap(self.options.overlap_minutes, cursor)
                 census = _Census(cursor, self.options.check_deletions_days)
@@ -199,7 +199,7 @@ class WooCommerce(Source):
                 def reached() -> dict[str, Any]:
                     return overlap.state() | census.state()
 
-                yield from polls.pages(contents, reached)
+                yield from polls.pages(contents, reached, cursor)
 
     @contextmanager
     def rows(

@@ -3,12 +3,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 
 from include.connections import Credentials
 from include.errors import BadInput, Reauthorise, Retry, Stop
@@ -369,6 +370,17 @@ class TestWooCommerce(SourceContract):
         assert load(asked).rows == 2
         assert not any(row["has_email_consent"] for row in raw(asked, "contacts"))
         assert load(asked).rows == 0
+
+    def test_a_consent_is_withdrawn_though_our_clock_was_put_back(self, opened, tmp_path, load):
+        told = ANN | {"date_modified_gmt": AT}
+        [ann] = put(opened, "customers", told | {"meta_data": [{"key": "news", "value": "yes"}]})
+        settings = declare(tmp_path, ENTRY | {"grain": "contact", "consent_meta_key": "news"})
+        load(settings)
+        put(opened, "customers", {"id": ann["id"], "meta_data": [], "date_modified_gmt": AT})
+        with time_machine.travel(datetime.now(UTC) - timedelta(hours=1)):
+            load(settings)
+        [row] = raw(settings, "contacts")
+        assert not row["has_email_consent"]
 
     def test_a_customer_who_is_gone_is_deleted(self, opened, tmp_path, load):
         people = put(opened, "customers", *({"email": f"c{n}@shop.test"} for n in range(5)))
