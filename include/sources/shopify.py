@@ -157,6 +157,7 @@ class Shopify(Source):
     """One kind of record of a shop."""
 
     type: ClassVar[str] = "shopify"
+    has_whole_products: ClassVar[bool] = True
     Options = ShopifyOptions
     options: ShopifyOptions
 
