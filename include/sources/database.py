@@ -153,7 +153,11 @@ class Database(Source):
 
     def _span(self, overlap: polls.Overlap, dialect: _Dialect) -> tuple[datetime, datetime]:
         if self.window is None:
-            return overlap.since or _BEGINNING, dialect.now()
+            since = overlap.since or _BEGINNING
+            # Where the clock will be put back, times without a zone go back with it.
+            local = since.astimezone(ZoneInfo(self.session_time_zone))
+            since -= local.replace(fold=1).astimezone(UTC) - since
+            return since, dialect.now()
         if self.options.cursor_column is None:
             raise BadInput(f"source {self.name} has no days to ask for, as it has no cursor_column")
         zone = ZoneInfo(self.options.time_zone)
