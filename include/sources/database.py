@@ -187,7 +187,7 @@ class Database(Source):
             file = self.place.file.parent / text
             if not file.is_file():
                 raise BadInput(f"{where}: there is no file {text}")
-            text = file.read_text(encoding="utf-8").strip()
+            text = file.read_text(encoding="utf-8-sig").strip()
         query = sa.text(text.rstrip(";"))
         bound = set(query.compile().params)
         if unknown := bound - {SINCE, UNTIL}:

@@ -169,7 +169,8 @@ class OnAServer(SourceContract):
         assert len(raw(settings, "order_lines")) == 4
 
     def test_the_query_may_stand_in_a_file(self, tmp_path, load):
-        (tmp_path / "orders.sql").write_text(f"{QUERY};\n")
+        # As Windows' editors write it.
+        (tmp_path / "orders.sql").write_text(f"{QUERY};\n", encoding="utf-8-sig")
         assert load(declare(tmp_path, ENTRY | {"query": "orders.sql"})).rows == 3
         with pytest.raises(BadInput, match=r"shop, query: there is no file lines\.sql"):
             load(declare(tmp_path, ENTRY | {"query": "lines.sql"}))
