@@ -456,6 +456,8 @@ class _Load:
         if merged:
             is_retold = len(set(names)) < len(names)
             incoming.merge(self.source.name, self.owner, is_retold)
+            if self.source.has_whole_products and self.source.table == "products":
+                warehouse.run("mark_missing_skus", source=self.owner)
 
     def _commit(
         self, warehouse: Warehouse, merged: Mapping[int, Copy], rows: Mapping[int, int]

@@ -22,3 +22,13 @@
         {{ currency }}
     {%- endif -%}
 {%- endmacro %}
+
+{#- A number of things, and what one is worth: a product has the digits behind both points, so a large
+    one takes a type that is slow. -#}
+{% macro multiplied(quantity, amount) -%}
+    case
+        when abs(cast({{ quantity }} as double) * cast({{ amount }} as double)) < 1000000000
+            then cast({{ quantity }} * {{ amount }} as decimal(18, 4))
+        else cast(cast({{ quantity }} as decimal(38, 4)) * {{ amount }} as decimal(18, 4))
+    end
+{%- endmacro %}

@@ -123,7 +123,7 @@ class BulkFile(Shopify):
             parts = [] if cursor else _parts(self.place.file.parent)
             files = [opened.enter_context(part.open("rb")) for part in parts]
             contents = [(RECORDS_SUFFIX, file) for file in files]
-            yield from polls.pages(contents, lambda: {"done": True})
+            yield from polls.pages(contents, lambda: {"done": True}, {})
 
 
 def prepare(folder: Path) -> None:

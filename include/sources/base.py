@@ -180,6 +180,8 @@ class Source(ABC):
     type: ClassVar[str]
     # Whether the source can be asked for the days of a window alone.
     has_windows: ClassVar[bool] = True
+    # Whether a product always comes with all its SKUs, so that it has none but those.
+    has_whole_products: ClassVar[bool] = False
     # Options that say how pages are got hold of, not what is read in them.
     fetching: ClassVar[frozenset[str]] = frozenset({"path", "connection", "max_bad_pages"})
     Options: ClassVar[builtins.type[SourceOptions]]

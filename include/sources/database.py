@@ -112,7 +112,7 @@ class Database(Source):
         known = {} if self.window or is_other else cursor
         overlap = polls.Overlap(self.options.overlap_minutes, known)
         contents = polls.unless_idle(self._contents(overlap), overlap)
-        return polls.pages(contents, lambda: overlap.state() | asked)
+        return polls.pages(contents, lambda: overlap.state() | asked, cursor)
 
     @contextmanager
     def rows(
@@ -153,7 +153,11 @@ class Database(Source):
 
     def _span(self, overlap: polls.Overlap, dialect: _Dialect) -> tuple[datetime, datetime]:
         if self.window is None:
-            return overlap.since or _BEGINNING, dialect.now()
+            since = overlap.since or _BEGINNING
+            # Where the clock will be put back, times without a zone go back with it.
+            local = since.astimezone(ZoneInfo(self.session_time_zone))
+            since -= local.replace(fold=1).astimezone(UTC) - since
+            return since, dialect.now()
         if self.options.cursor_column is None:
             raise BadInput(f"source {self.name} has no days to ask for, as it has no cursor_column")
         zone = ZoneInfo(self.options.time_zone)
@@ -183,7 +187,7 @@ class Database(Source):
             file = self.place.file.parent / text
             if not file.is_file():
                 raise BadInput(f"{where}: there is no file {text}")
-            text = file.read_text(encoding="utf-8").strip()
+            text = file.read_text(encoding="utf-8-sig").strip()
         query = sa.text(text.rstrip(";"))
         bound = set(query.compile().params)
         if unknown := bound - {SINCE, UNTIL}:

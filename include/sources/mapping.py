@@ -185,6 +185,8 @@ _NUMBERS = {"varchar", "decimal"} | _INTEGERS | _FLOATS
 _TIMES = {"timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns", "timestamp with time zone"}
 MONEY = "DECIMAL(18,4)"
 _NOTHING = ConstantExpression(0).cast(MONEY)
+# What a DECIMAL(18,8) holds at least.
+_SMALL = ConstantExpression(10**9)
 
 
 @dataclass(frozen=True)
@@ -442,11 +444,12 @@ class Mapping:
         net = fields.pop("net_amount", None)
         worth = fields.get("gross_amount", net)
         if worth is None:
-            worth = quantity * fields["unit_price"]
-        # Of goods that come back their discount comes back, too, whichever sign it is written with.
-        discount = fields.get("discount_amount", _NOTHING)
-        discount = CaseExpression(worth < _NOTHING, -discount).otherwise(discount)
-        fields["discount_amount"] = discount.cast(MONEY)
+            worth = _multiplied(quantity, fields["unit_price"])
+        discount = fields.setdefault("discount_amount", _NOTHING)
+        if "discount_amount" in options.columns:
+            # Goods that come back take their discount along, whichever sign it is written with.
+            discount = CaseExpression(worth < _NOTHING, -discount).otherwise(discount).cast(MONEY)
+            fields["discount_amount"] = discount
         if "gross_amount" not in fields:
             fields["gross_amount"] = (worth if net is None else net + discount).cast(MONEY)
         if "unit_price" not in fields:
@@ -576,6 +579,13 @@ def _hash(values: Iterable[Expression]) -> Expression:
 
 def _shifted(amount: Expression, decimals: int) -> Expression:
     return (amount * ConstantExpression(Decimal(1).scaleb(-decimals))).cast(MONEY)
+
+
+def _multiplied(quantity: Expression, price: Expression) -> Expression:
+    """A product has the digits behind both points, so a large one takes a type that is slow."""
+    is_small = FunctionExpression("abs", quantity.cast("DOUBLE") * price.cast("DOUBLE")) < _SMALL
+    large = quantity.cast("DECIMAL(38,4)") * price
+    return CaseExpression(is_small, (quantity * price).cast(MONEY)).otherwise(large.cast(MONEY))
 
 
 def _utc(instant: Expression) -> Expression:

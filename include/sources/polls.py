@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, TypeVar
 from include.sources.base import Page
 
 _MINUTE = "%Y-%m-%dT%H:%M"
+_BEGUN = "%Y%m%dT%H%M%S.%fZ"
 _WRAP = 1 << 64
 Item = TypeVar("Item")
 # What a page holds, and how its name ends.
@@ -94,13 +95,20 @@ def unless_idle(contents: Iterable[Item], overlap: Overlap) -> Iterator[Item]:
         yield from held
 
 
-def pages(contents: Iterable[Content], reached: Callable[[], Mapping[str, Any]]) -> Iterator[Page]:
+def pages(
+    contents: Iterable[Content], reached: Callable[[], Mapping[str, Any]], cursor: Mapping[str, Any]
+) -> Iterator[Page]:
     """One page for each content, named by the time it was fetched.
 
     Only the last one leads to the cursor `reached()`, because what a poll has seen is known at its
-    end; a poll that breaks off before leads nowhere and begins anew.
+    end; a poll that breaks off before leads nowhere and begins anew. Of equal versions that in the
+    later page counts, so a poll begins after the one that led to `cursor`, whatever the clock says.
     """
-    begun = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    now = datetime.now(UTC)
+    if "begun" in cursor:
+        before = datetime.strptime(cursor["begun"], _BEGUN).replace(tzinfo=UTC)
+        now = max(now, before + timedelta(microseconds=1))
+    begun = now.strftime(_BEGUN)
     numbers = count(1)
     waiting: Content | None = None
     for content in contents:
@@ -108,7 +116,7 @@ def pages(contents: Iterable[Content], reached: Callable[[], Mapping[str, Any]])
             yield _page(f"{begun}-{next(numbers):06}", waiting, {})
         waiting = content
     if waiting is not None:
-        yield _page(f"{begun}-{next(numbers):06}", waiting, reached())
+        yield _page(f"{begun}-{next(numbers):06}", waiting, {**reached(), "begun": begun})
 
 
 def _page(stem: str, told: Content, cursor: Mapping[str, Any]) -> Page:

@@ -157,6 +157,7 @@ class Shopify(Source):
     """One kind of record of a shop."""
 
     type: ClassVar[str] = "shopify"
+    has_whole_products: ClassVar[bool] = True
     Options = ShopifyOptions
     options: ShopifyOptions
 
@@ -244,7 +245,7 @@ class _Load:
         """The pages; worth nothing without the last one: refunds of orders before it, deletions."""
         if not self.cursor and self.kind == "orders":
             self._warn_of_old_orders()
-        return polls.pages(self._replies(), self._reached)
+        return polls.pages(self._replies(), self._reached, self.cursor)
 
     def _reached(self) -> Mapping[str, Any]:
         if self.is_backfill:

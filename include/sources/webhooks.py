@@ -113,7 +113,7 @@ class Webhooks(Source):
                 calls = b"\n".join(store.read(f"{folder}/{name}") for name in chosen)
                 yield ".jsonl", BytesIO(calls)
 
-        yield from polls.pages(contents(), lambda: {"merged": waiting})
+        yield from polls.pages(contents(), lambda: {"merged": waiting}, cursor)
 
     @contextmanager
     def rows(

@@ -101,6 +101,11 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
         "cost_of_goods_sold",
     ),
 }
+# What this release makes otherwise of pages that an earlier one has read.
+_READING: Mapping[str, str] = {
+    "order": " fees below zero are on the lines, refunds are of the goods",
+    "product": " what is gone keeps what is known of it",
+}
 _BILLING = ("email", "phone", "first_name", "last_name", "country")
 _LISTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "contact": ("customers", {"role": "all"}),
@@ -165,8 +170,7 @@ class WooCommerce(Source):
 
     def fingerprint(self) -> str:
         """See `Source.fingerprint`. A release that reads orders otherwise reads them again."""
-        reading = " fees below zero are on the lines, refunds are of the goods"
-        return super().fingerprint() + (reading if self.options.grain == "order" else "")
+        return super().fingerprint() + _READING.get(self.options.grain, "")
 
     def pages(self, cursor: Mapping[str, Any]) -> Iterator[Page]:
         """What the shop has that is new since the cursor; see `Source.pages`.
@@ -183,10 +187,10 @@ class WooCommerce(Source):
                     )
                 catalogue = _Catalogue(cursor)
                 contents = self._catalogue(shop, catalogue)
-                yield from polls.pages(contents, catalogue.state)
+                yield from polls.pages(contents, catalogue.state, cursor)
             elif self.window:
                 contents = self._placed_within(shop, self.window)
-                yield from polls.pages(contents, lambda: cursor)
+                yield from polls.pages(contents, lambda: cursor, cursor)
             else:
                 overlap = polls.Overlap(self.options.overlap_minutes, cursor)
                 census = _Census(cursor, self.options.check_deletions_days)
@@ -195,7 +199,7 @@ class WooCommerce(Source):
                 def reached() -> dict[str, Any]:
                     return overlap.state() | census.state()
 
-                yield from polls.pages(contents, reached)
+                yield from polls.pages(contents, reached, cursor)
 
     @contextmanager
     def rows(
@@ -342,7 +346,8 @@ class WooCommerce(Source):
         for key in gone.get("keys", ()):
             since = {"deleted_at": gone["at"], "updated_at": gone["at"]}
             if self.options.grain == "product":
-                yield {"sku": key, "is_active": False, **since}
+                # `mark_deleted_products.sql` marks what is known of it, which stays.
+                yield {"sku": f"deleted:{key}", "is_active": False, **since}
             else:
                 column, owner = owners[self.options.grain]
                 yield {column: f"{owner}:{key}", **since}

@@ -243,6 +243,7 @@ def product_rows(product: Record, owners: Owners) -> Iterator[Row]:
     variations = [*product.each("variation_records")]
     categories = [category.text("name") for category in product.each("categories")]
     named = [unescape(name) for name in categories if name]
+    is_published = product.text("status") == "publish"
     for sold in variations or [product]:
         cost = sold.one("cost_of_goods_sold")
         is_known = cost.content.get("total_value") is not None
@@ -253,7 +254,7 @@ def product_rows(product: Record, owners: Owners) -> Iterator[Row]:
             "category": named[0] if named else None,
             "unit_cost": cost.money("total_value") if is_known else None,
             "currency": owners.currency if is_known else None,
-            "is_active": (sold.text("status") or product.text("status")) == "publish",
+            "is_active": is_published and sold.text("status") in (None, "publish"),
             "stock_quantity": sold.whole("stock_quantity"),
             "created_at": product.instant("date_created_gmt"),
             "updated_at": sold.instant("date_modified_gmt"),

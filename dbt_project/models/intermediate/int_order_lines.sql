@@ -212,7 +212,7 @@ resolved as (
             when coalesce(products.currency, lines.currency) = lines.currency
                 then
                     {{ in_reporting_currency(
-                        'cast(lines.quantity * products.unit_cost as decimal(18, 4))',
+                        multiplied('lines.quantity', 'products.unit_cost'),
                         'rates.exchange_rate'
                     ) }}
         end as cost_amount,

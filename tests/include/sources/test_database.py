@@ -169,7 +169,8 @@ class OnAServer(SourceContract):
         assert len(raw(settings, "order_lines")) == 4
 
     def test_the_query_may_stand_in_a_file(self, tmp_path, load):
-        (tmp_path / "orders.sql").write_text(f"{QUERY};\n")
+        # As Windows' editors write it.
+        (tmp_path / "orders.sql").write_text(f"{QUERY};\n", encoding="utf-8-sig")
         assert load(declare(tmp_path, ENTRY | {"query": "orders.sql"})).rows == 3
         with pytest.raises(BadInput, match=r"shop, query: there is no file lines\.sql"):
             load(declare(tmp_path, ENTRY | {"query": "lines.sql"}))
@@ -237,6 +238,14 @@ class OnAServer(SourceContract):
         lines = {line["order_id"]: line["ordered_at"] for line in raw(local, "order_lines")}
         assert lines["shop:5"] == datetime(2026, 3, 29, 0, 37)
         assert "shop:4" not in lines
+
+    def test_what_is_changed_in_the_hour_that_the_clock_shows_again_is_found(self, opened, shop):
+        opened.run("drop table orders", TABLE.format(instant=self.local_instant))
+        opened.run(row(1, "2025-10-26 02:10:00"))
+        local = shop(overlap_minutes=5)
+        [page] = local.pages({})
+        # The newest that is known was changed before, at 02:50 by the clock.
+        assert [*local.pages({**page.cursor, "newest": "2025-10-26T00:50", "minutes": {}})]
 
 
 class TestPostgres(OnAServer):

@@ -261,6 +261,15 @@ def test_amounts_in_the_smallest_unit_are_read_by_the_decimals_of_their_currency
     assert line["gross_amount"] == 2 * Decimal(worth)
 
 
+@pytest.mark.parametrize(("quantity", "price"), [("2", "12345678901.50"), ("-4e9", "10.0001")])
+def test_a_line_may_be_worth_billions_as_it_is_in_some_currencies(quantity, price, tmp_path):
+    settings = declare(tmp_path, LINES)
+    write_csv(tmp_path / "export" / "a.csv", [[*ANN[:4], quantity, price]])
+    ingest(settings)
+    [line] = raw(settings, "order_lines")
+    assert line["gross_amount"] == Decimal(quantity) * Decimal(price)
+
+
 def test_a_column_that_is_new_is_told_once_and_not_used(tmp_path):
     settings = declare(tmp_path, LINES)
     told: list[str] = []

@@ -554,6 +554,17 @@ class TestContactsAndProducts:
         assert "variant:99" in rows
         assert (rows["cup"]["category"], rows["cup"]["is_active"]) == ("Tableware", False)
 
+    def test_a_sku_that_a_product_has_no_more_is_not_sold(self, shop, load):
+        told = {"created_at": DAY.format(1), "title": "Ware"}
+        for number, skus in ((1, ("mug", "cup", "jug")), (2, ("pot",))):
+            variants = [{"id": 10 * number + n, "sku": sku} for n, sku in enumerate(skus)]
+            shop.put("products", number, told | {"variants": variants}, DAY.format(2))
+        load(grain="product")
+        left = [{"id": 10, "sku": "mug"}, {"id": 12, "sku": "big jug"}]
+        shop.put("products", 1, told | {"variants": left}, DAY.format(3))
+        sold = {row["sku"]: row["is_active"] for row in load(grain="product")}
+        assert sold == {"mug": True, "cup": False, "jug": False, "big jug": True, "pot": True}
+
     def test_a_deleted_product_takes_all_its_skus_along(self, shop, load):
         shop.set(now=DAY.format(3))
         for number, skus in ((1, ("mug", "cup")), (2, ("jug",))):

@@ -3,12 +3,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 
 from include.connections import Credentials
 from include.errors import BadInput, Reauthorise, Retry, Stop
@@ -370,6 +371,17 @@ class TestWooCommerce(SourceContract):
         assert not any(row["has_email_consent"] for row in raw(asked, "contacts"))
         assert load(asked).rows == 0
 
+    def test_a_consent_is_withdrawn_though_our_clock_was_put_back(self, opened, tmp_path, load):
+        told = ANN | {"date_modified_gmt": AT}
+        [ann] = put(opened, "customers", told | {"meta_data": [{"key": "news", "value": "yes"}]})
+        settings = declare(tmp_path, ENTRY | {"grain": "contact", "consent_meta_key": "news"})
+        load(settings)
+        put(opened, "customers", {"id": ann["id"], "meta_data": [], "date_modified_gmt": AT})
+        with time_machine.travel(datetime.now(UTC) - timedelta(hours=1)):
+            load(settings)
+        [row] = raw(settings, "contacts")
+        assert not row["has_email_consent"]
+
     def test_a_customer_who_is_gone_is_deleted(self, opened, tmp_path, load):
         people = put(opened, "customers", *({"email": f"c{n}@shop.test"} for n in range(5)))
         settings = declare(tmp_path, ENTRY | {"grain": "contact"})
@@ -403,8 +415,36 @@ class TestWooCommerce(SourceContract):
         assert load(settings).rows == 0
         remove(opened, f"products/{shirt['id']}", force=True)
         load(settings)
+        gone = next(row for row in raw(settings, "products") if row["sku"] == "shirt-m")
+        assert gone["deleted_at"]
+        assert not gone["is_active"]
+        # What was sold of it is still clothes, and has cost what it has cost.
+        assert (gone["category"], gone["unit_cost"]) == ("Clothes", Decimal("7.25"))
+
+    def test_a_code_that_comes_back_is_sold_again(self, opened, tmp_path, load):
+        at = {"date_modified_gmt": "2026-03-01T00:00:00"}
+        [mug] = put(opened, "products", {"sku": "mug", **at})
+        settings = declare(tmp_path, ENTRY | {"grain": "product"})
+        load(settings)
+        put(opened, "products", {"id": mug["id"], "sku": "cup", **at})
+        load(settings)
         found = {row["sku"]: row for row in raw(settings, "products")}
-        assert found["shirt-m"]["deleted_at"]
+        assert (found["mug"]["is_active"], found["cup"]["is_active"]) == (False, True)
+        put(opened, "products", {"id": mug["id"], "sku": "mug"})
+        load(settings)
+        found = {row["sku"]: row for row in raw(settings, "products")}
+        assert (found["mug"]["is_active"], found["cup"]["is_active"]) == (True, False)
+
+    def test_the_variations_of_a_product_that_is_withdrawn_are_not_sold(
+        self, opened, tmp_path, load
+    ):
+        [shirt] = put(opened, "products", {"name": "Shirt"})
+        put(opened, "products", {"parent_id": shirt["id"], "sku": "shirt-m"})
+        put(opened, "products", {"id": shirt["id"], "status": "draft"})
+        settings = declare(tmp_path, ENTRY | {"grain": "product"})
+        load(settings)
+        [row] = raw(settings, "products")
+        assert (row["sku"], row["is_active"]) == ("shirt-m", False)
 
     def test_a_grain_that_it_does_not_have_is_refused(self, tmp_path, load):
         with pytest.raises(BadInput, match=r"shop, grain: .*'order', 'contact' or 'product'"):

@@ -44,7 +44,9 @@ renamed as (
         on source.source = sources_with_upper_skus.source
 
     -- What a shop told of a deleted product, which its SKUs know by now.
-    where source.sku not like 'product:%'
+    where
+        source.sku not like 'product:%'
+        and source.sku not like 'deleted:%'
 
 ),
 
