@@ -146,8 +146,9 @@ class Shop:
     def refund(self, order_id: int, given: Mapping[str, Any]) -> dict[str, Any]:
         """Refund lines ({id, quantity, total, total_tax}), shipping, fees, or just an `amount`.
 
-        The order is refunded once nothing of its total is left, and counts as modified, unless
-        `moves_no_date`: WooCommerce of before March 2023 and some payment plug-ins leave its date.
+        The order is refunded once nothing of its total is left, and counts as modified. A refund of
+        a part `moves_no_date` in WooCommerce of before March 2023 and with some payment plug-ins;
+        another status always does.
         """
         order = self._document("order", order_id)
         at = given.get("date_created_gmt") or present()
@@ -184,7 +185,7 @@ class Shop:
             self._keep("refund", document)
             returned = sum(Decimal(part["amount"]) for part in self.refunds(order_id))
             if returned >= Decimal(order["total"]):
-                order["status"] = "refunded"
+                order |= {"status": "refunded", "modified": at}
             moved = {} if given.get("moves_no_date") else {"modified": at}
             self._keep("order", order | moved)
         return document
