@@ -29,8 +29,8 @@
 {%- endmacro %}
 
 {#- Before every run: a build that goes back puts the memories aside, and the first one that is on that
-    day again, or behind it, takes them up. Their day is written last. No relation is asked for: dbt would
-    begin a transaction for that, and end none. -#}
+    day again, or behind it, takes them up, unless somebody has dropped the table. Their day is written last.
+    No relation is asked for: dbt would begin a transaction for that, and end none. -#}
 {% macro keep_memories() -%}
     {%- if execute -%}
     {%- set last = last_build('int_order_changes') -%}
@@ -40,7 +40,7 @@
     ).columns[0].values() -%}
     {%- if 'memories.day' in tables -%}
         {%- if run_query('select as_of from memories.day').rows[0][0] | string <= as_of_day() -%}
-            {%- for memory in memories() if 'memories.' ~ memory.split('.')[1] in tables %}
+            {%- for memory in memories() if memory in tables and 'memories.' ~ memory.split('.')[1] in tables %}
                 create or replace table {{ memory }} as from memories.{{ memory.split('.')[1] }};
             {%- endfor %}
             drop schema memories cascade

@@ -92,7 +92,7 @@ def test_a_changed_address_and_a_merge_replace_the_old_hashes_in_one_plan(chain:
         ("remove", subscriber("ann@post.net")),
         ("remove", subscriber("ben@post.net")),
         ("add", subscriber("ann@new.net")),
-        ("add", subscriber("cat@post.net")),
+        ("update", subscriber("cat@post.net")),
     }
     assert chain.held() == sorted(map(subscriber, ["ann@new.net", "cat@post.net"]))
     state = chain.desk.shop.state("mailchimp")
