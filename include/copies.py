@@ -7,14 +7,17 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from include.sources.base import Page
+from include.store import Store
 
+# Beside a landing file: what is known of it. A file without one does not count as landed.
+RECORD = ".page.json"
 _CHUNK = 1 << 20
 
 
@@ -57,6 +60,17 @@ def recorded(described: Mapping[str, Any], path: Path) -> Copy:
     kept = dict(described)
     kept["modified_at"] = datetime.fromisoformat(kept["modified_at"])
     return Copy(**kept, path=path)
+
+
+def landed(store: Store, folder: str, but: Collection[str] = ()) -> Iterator[Copy]:
+    """What the records of a landing folder say, but for files of these names.
+
+    `path` is the file's bare name: nobody has looked at it, nor fetched it.
+    """
+    for record in store.list(folder):
+        name = record.removesuffix(RECORD)
+        if name != record and name not in but:
+            yield recorded(json.loads(store.read(f"{folder}/{record}")), Path(name))
 
 
 def fetch(page: Page, folder: Path) -> Copy:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ import duckdb
 
 from include import raw_tables
 from include.connections import Credentials, read_connection
-from include.copies import Copy, checksum, fetch, recorded
+from include.copies import RECORD, Copy, checksum, fetch, landed
 from include.erasure.pages import cleansed, kept_rows, take_out
 from include.erasure.tombstones import load_tombstones
 from include.erasure.warehouse import enforce, replacing
@@ -40,7 +40,6 @@ from include.warehouse import REBUILDING, Warehouse, remove_database, replace_da
 Progress = Callable[[str], None]
 Resolve = Callable[[str], Credentials]
 
-_RECORD = ".page.json"
 # What DuckDB says of data; what it says of our own statements is not a page's fault.
 _UNREADABLE = (
     duckdb.DataError,
@@ -165,7 +164,7 @@ def _refuse_lost(settings: Settings) -> None:
         return
     if settings.warehouse_path.exists():
         with visit(settings, read_only=True) as warehouse:
-            if warehouse.run("has_raw_tables")["is_there"][0].as_py():
+            if warehouse.has_table("raw", "landed_files"):
                 return
     raise Stop(
         f"the warehouse {settings.warehouse_path} is gone, and files have landed before: run"
@@ -329,30 +328,30 @@ class _Load:
 
         What comes but once, like a webhook's call, is nowhere else by now.
         """
-        known = {PurePosixPath(row["landing_path"]).name for row in self.standing.pages}
-        known |= {page.landing_name for page in self.quarantine.pages(self.source.name)}
-        self._take_landed(folder, known)
-        self.copies = [
-            copy
-            for copy in self.copies
-            if (copy.file_name, copy.came_as or copy.checksum) not in self.standing.contents
-        ]
+        names = {PurePosixPath(row["landing_path"]).name for row in self.standing.pages}
+        names |= {page.landing_name for page in self.quarantine.pages(self.source.name)}
+        contents = self.standing.contents
+        self._take(
+            (
+                copy
+                for copy in landed(self.store, f"landing/{self.source.name}", names)
+                # A page that somebody was erased from has another name by now.
+                if (copy.file_name, copy.came_as or copy.checksum) not in contents
+            ),
+            folder,
+        )
 
-    def _take_landed(self, folder: Path, known: Collection[str] = ()) -> None:
-        """All pages that landing keeps, but for those of known names.
+    def _take_landed(self, folder: Path) -> None:
+        """All pages that landing keeps. Raises `BadInput` if one is not what was landed."""
+        self._take(landed(self.store, f"landing/{self.source.name}"), folder)
 
-        Raises `BadInput` if one is not what was landed.
-        """
-        landing = f"landing/{self.source.name}"
-        for record in self.store.list(landing):
-            name = record.removesuffix(_RECORD)
-            if name == record or name in known:
-                continue
-            local = Path(self.store.local(f"{landing}/{name}", folder))
-            copy = recorded(json.loads(self.store.read(f"{landing}/{record}")), local)
+    def _take(self, copies: Iterable[Copy], folder: Path) -> None:
+        for copy in copies:
+            path = self._landing_path(copy)
+            local = Path(self.store.local(path, folder))
             if not local.exists() or checksum(local) != copy.checksum:
-                raise BadInput(f"{landing}/{name} is not what was landed: restore it from a backup")
-            self.copies.append(copy)
+                raise BadInput(f"{path} is not what was landed: restore it from a backup")
+            self.copies.append(replace(copy, path=local))
 
     def _finish(self, folder: Path) -> Loaded:
         """Decode all pages, so that nothing is left to fail; then record and merge them."""
@@ -507,12 +506,12 @@ class _Load:
         kept = self._keep(cleansed(copy, file))
         self._record(kept)
         if self._landing_path(kept) != path:
-            self.store.remove(f"{path}{_RECORD}")
+            self.store.remove(f"{path}{RECORD}")
             self.store.remove(path)
         return kept
 
     def _record(self, copy: Copy) -> None:
-        self.store.write(f"{self._landing_path(copy)}{_RECORD}", copy.record())
+        self.store.write(f"{self._landing_path(copy)}{RECORD}", copy.record())
 
     def _clear(self, merged: Sequence[Copy]) -> None:
         """Take out of quarantine what was merged after all, and away what a crash left behind."""
@@ -523,7 +522,7 @@ class _Load:
         landing = f"landing/{self.source.name}"
         landed = set(self.store.list(landing))
         for name in landed:
-            if not name.endswith(_RECORD) and f"{name}{_RECORD}" not in landed:
+            if not name.endswith(RECORD) and f"{name}{RECORD}" not in landed:
                 self.store.remove(f"{landing}/{name}")
 
     def _new_columns(self) -> tuple[str, ...]:

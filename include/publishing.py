@@ -16,7 +16,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 
@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from include.errors import GateFailed, Stop
+from include.instants import IDENTIFIER, now_after
 from include.quality import report as reports
 from include.quality.builds import fingerprint, models_checksum, published_tables
 from include.settings import Settings
@@ -34,8 +35,6 @@ CURRENT = "published/current.json"
 ANALYTICS = "published/analytics.duckdb"
 # Stands beside a snapshot's files while they are changed.
 AMENDING = "amending.json"
-# Sorts by time; the microseconds tell two snapshots of one second apart.
-IDENTIFIER = "%Y%m%dT%H%M%S%fZ"
 PUBLIC_SCHEMA = "marts"
 
 log = logging.getLogger(__name__)
@@ -304,10 +303,7 @@ def _describe(
     workspace: Path,
     rows: dict[str, int],
 ) -> Snapshot:
-    now = datetime.now(UTC)
-    if before:
-        # Identifiers sort by time even if the clock was put back.
-        now = max(now, before.published_at + timedelta(microseconds=1))
+    now = now_after(before.published_at if before else None)
     older = sorted((before.snapshot_id, *before.kept), reverse=True) if before else []
     in_use = _in_unfinished_plans(store)
     return Snapshot(

@@ -56,6 +56,11 @@ class Warehouse:
             self.connection.execute(part, own or None)
         return self.connection.to_arrow_table()
 
+    def has_table(self, schema: str, table: str) -> bool:
+        """Whether there is such a table."""
+        found = self.run("has_table", schema=schema, table=table)
+        return bool(found["is_there"][0].as_py())
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All of the block is kept, or nothing."""

@@ -15,7 +15,7 @@ import duckdb
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from include.destinations import DESTINATIONS
+from include.destinations import known_destination
 from include.errors import BadInput
 from include.publishing import Snapshot
 from include.settings import PROJECT
@@ -183,9 +183,10 @@ def _audience(path: Path, entry: Any) -> Audience:
         reason = REASONS.get(first["type"], first["msg"])
         raise BadInput(f"{where}, key {key}: {reason}") from error
     for to, count in Counter(target.to for target in audience.destinations).items():
-        if to not in DESTINATIONS:
-            known = ", ".join(sorted(DESTINATIONS))
-            raise BadInput(f"{where} names the unknown destination {to}; known are: {known}")
+        try:
+            known_destination(to)
+        except BadInput as error:
+            raise BadInput(f"{where} names the {error}") from None
         if count > 1:
             raise BadInput(f"{where} names the destination {to} twice")
     return audience

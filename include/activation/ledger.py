@@ -126,15 +126,12 @@ class Ledger:
     def acknowledge_state(self, **noted: bool) -> None:
         """Take the state as it is now for the one that the last plan left; note that of it."""
         if last := self.last_finished():
-            path = self.path(last, "finished.json")
-            content = self.recall(path) or {}
-            self.record(path, content | {"state": self.state_fingerprint()} | noted)
+            content = self._left() | {"state": self.state_fingerprint()} | noted
+            self.record(self.path(last, "finished.json"), content)
 
     def is_begun_anew(self) -> bool:
         """Whether the state knows nobody who was in, until the next plan is folded into it."""
-        last = self.last_finished()
-        content = self.recall(self.path(last, "finished.json")) if last else None
-        return bool((content or {}).get("is_begun_anew"))
+        return bool(self._left().get("is_begun_anew"))
 
     def state_fingerprint(self) -> str | None:
         """What tells two states apart, read in a moment; None if there is none.
@@ -154,13 +151,17 @@ class Ledger:
 
     def is_state_known(self) -> bool:
         """Whether the state is the one that the last plan left."""
-        last = self.last_finished()
-        if last is None:
+        if self.last_finished() is None:
             return True
         there = self.state_fingerprint()
-        known = (self.recall(self.path(last, "finished.json")) or {}).get("state")
+        known = self._left().get("state")
         # A fold that was killed before its last step has left a newer state than the note says.
         return there is not None and (known in (None, there) or self._may_be_folded())
+
+    def _left(self) -> dict[str, Any]:
+        """What is noted of the state that the last plan left."""
+        last = self.last_finished()
+        return (self.recall(self.path(last, "finished.json")) or {}) if last else {}
 
     def _may_be_folded(self) -> bool:
         """Whether a fold may have begun: all of a plan that is not finished was answered."""

@@ -21,7 +21,8 @@ from include.activation.ledger import Ledger
 from include.activation.workbench import Workbench
 from include.destinations.base import Destination, FieldKind, Operation
 from include.errors import Stop
-from include.publishing import IDENTIFIER, Snapshot
+from include.instants import IDENTIFIER, now_after
+from include.publishing import Snapshot
 
 # A row that the destination refuses is tried again this often, then left until its data change.
 MOST_TRIES = 5
@@ -181,8 +182,7 @@ def _describe(
     sha256: str,
     empties: bool,
 ) -> Plan:
-    now = datetime.now(UTC)
-    created_at = _after_all(ledger, now)
+    created_at = now_after(_last_made(ledger))
     [sizes] = bench.run("size_memberships").to_pylist()
     sections = tuple(
         Section(operation, row["sent_count"], row["first_batch"], row["last_batch"])
@@ -210,24 +210,20 @@ def _describe(
         unchanged=size.held - size.removes - sent.get("update", 0),
         suppressed=counts.get("suppressed", {}).get("member_count", 0),
         unaddressable=counts.get("unaddressable", {}).get("member_count", 0),
-        verdict=(
-            judge_emptying(size) if empties else judge(audience.guard, size, _age(snapshot, now))
-        ),
+        verdict=(judge_emptying(size) if empties else judge(audience.guard, size, _age(snapshot))),
         fields=_field_kinds(bench, ledger, audience.target(destination.name).fields),
         empties=empties,
     )
 
 
-def _after_all(ledger: Ledger, now: datetime) -> datetime:
-    """An instant by which a plan sorts after all others, even if the clock was put back."""
+def _last_made(ledger: Ledger) -> datetime | None:
     for plan_id in ledger.plan_ids()[-1:]:
-        last = datetime.strptime(plan_id.partition("-")[0], IDENTIFIER).replace(tzinfo=UTC)
-        return max(now, last + timedelta(microseconds=1))
-    return now
+        return datetime.strptime(plan_id.partition("-")[0], IDENTIFIER).replace(tzinfo=UTC)
+    return None
 
 
-def _age(snapshot: Snapshot, now: datetime) -> timedelta:
-    return now - snapshot.published_at
+def _age(snapshot: Snapshot) -> timedelta:
+    return datetime.now(UTC) - snapshot.published_at
 
 
 def _field_kinds(bench: Workbench, ledger: Ledger, fields: tuple[str, ...]) -> dict[str, FieldKind]:

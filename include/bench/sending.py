@@ -32,7 +32,8 @@ from include.activation.turns import Turns
 from include.bench.measure import Case, Figures, Limit, timed
 from include.connections import Credentials
 from include.destinations import DESTINATIONS
-from include.publishing import CURRENT, IDENTIFIER, Published, Snapshot
+from include.instants import IDENTIFIER
+from include.publishing import CURRENT, Published, Snapshot
 from include.settings import Settings, load_settings
 
 

@@ -33,6 +33,7 @@ from include.destinations.base import (
     RemoteAudience,
 )
 from include.errors import BadInput, Reauthorise, RegularsError, Retry, Stop
+from include.instants import IDENTIFIER
 from include.store import Store
 
 FORMATS = ("csv", "parquet")
@@ -132,7 +133,7 @@ class FileDrop(Destination):
             schema = _schema((*IDENTIFIERS, *CONTACT), fields)
             rows = [_row(member, fields) for member in batch.members]
         write = _csv if self._format == "csv" else _parquet
-        plan = batch.plan_id or f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+        plan = batch.plan_id or f"{datetime.now(UTC):{IDENTIFIER}}"
         name = f"{plan}-{batch.number:06}-{operation}.{self._format}"
         path = f"{audience.audience_id}/{name}"
         self._write(path, write(schema, rows))

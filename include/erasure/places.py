@@ -12,6 +12,7 @@ import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -22,7 +23,7 @@ import zstandard
 
 from include import publishing
 from include.activation.ledger import ROOT, Ledger, lease_folder, ledgers
-from include.copies import Copy, recorded
+from include.copies import RECORD, Copy, landed
 from include.erasure.pages import cleansed, kept_rows, remove
 from include.erasure.person import People
 from include.erasure.rows import figures, purge_file
@@ -39,7 +40,6 @@ from include.sources.webhooks import inbox
 from include.store import ABANDONED_AFTER_SECONDS, Store
 from include.warehouse import Warehouse
 
-RECORD = ".page.json"
 LOOK_AGAIN_SECONDS = 0.5
 CHUNK = 1 << 20
 JSON_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
@@ -289,12 +289,10 @@ class Places:
         return incoming
 
     def _landed(self, folder: str) -> Iterator[tuple[Copy, str]]:
-        for name in self.store.list(folder):
-            if name.endswith(RECORD):
-                path = f"{folder}/{name.removesuffix(RECORD)}"
-                if self.store.exists(path):
-                    described = json.loads(self.store.read(f"{folder}/{name}"))
-                    yield recorded(described, Path(self.store.local(path))), path
+        for copy in landed(self.store, folder):
+            path = f"{folder}/{copy.path}"
+            if self.store.exists(path):
+                yield replace(copy, path=Path(self.store.local(path))), path
 
     def _drop_leftovers(self, folder: str) -> None:
         """What a killed erasure has replaced and not removed yet; it has no record any more."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from importlib import import_module
 
 import duckdb
@@ -18,6 +18,7 @@ import duckdb
 from include import publishing
 from include.erasure.warehouse import enforce
 from include.errors import GateFailed
+from include.instants import IDENTIFIER, now_after
 from include.quality.builds import fingerprint
 from include.quality.profiles import (
     Frames,
@@ -93,12 +94,10 @@ def _judge(
         name: with_changes(name, frame, profile.get(name, [])) for name, frame in frames.items()
     }
     outcomes: list[Outcome] = evaluation.evaluate(compared)
-    now = datetime.now(UTC)
-    if last := next(history(store, gate), None):
-        # The last word counts even if the clock was put back.
-        now = max(now, last.created_at + timedelta(microseconds=1))
+    last = next(history(store, gate), None)
+    now = now_after(last.created_at if last else None)
     report = GateReport(
-        report_id=now.strftime(publishing.IDENTIFIER),
+        report_id=now.strftime(IDENTIFIER),
         gate=gate,
         as_of=as_of,
         created_at=now,

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, BinaryIO, TypeVar
 
+from include.instants import now_after
 from include.sources.base import Page
 
 _MINUTE = "%Y-%m-%dT%H:%M"
@@ -104,11 +105,10 @@ def pages(
     end; a poll that breaks off before leads nowhere and begins anew. Of equal versions that in the
     later page counts, so a poll begins after the one that led to `cursor`, whatever the clock says.
     """
-    now = datetime.now(UTC)
+    before = None
     if "begun" in cursor:
         before = datetime.strptime(cursor["begun"], _BEGUN).replace(tzinfo=UTC)
-        now = max(now, before + timedelta(microseconds=1))
-    begun = now.strftime(_BEGUN)
+    begun = now_after(before).strftime(_BEGUN)
     numbers = count(1)
     waiting: Content | None = None
     for content in contents:

@@ -1,9 +1,8 @@
 -- The members for whom the view `wanted` (desired memberships) and the view `held` (state) do not agree.
 -- Only two numbers of 64 bits are compared; what else is known of a member is looked up for these alone.
 -- Should two members have the same key, they look changed, and nothing else: what follows compares
--- identities. Who is held
--- and not settled agrees with nothing: a null says so in place of a column of its own, which made the
--- join a fifth dearer.
+-- identities. Who is held and not settled agrees with nothing: a null says so in place of a column of its
+-- own, which made the join a fifth dearer.
 create temp table changed as
 select
     coalesce(wanted.member_key, held.member_key) as member_key,

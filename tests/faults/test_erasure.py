@@ -43,7 +43,7 @@ from tests.faults.killing import doom
 from tests.faults.processes import PROCESSES
 from tests.include.activation.shop import QUICK, Person, Shop
 from tests.include.commerce.test_push import line, order, table
-from tests.include.sources.shops import LINES, declare, raw, write_csv
+from tests.include.sources.shops import LINES, REQUESTS, declare, raw, write_csv
 from tests.sandbox_server import Sandbox, start_sandbox
 
 EMAIL = "Canary.In.A.Mine@shop.test"
@@ -78,14 +78,6 @@ CONTACTS = {
         "last_name": "last",
         "country": "country",
     },
-}
-REQUESTS = {
-    "name": "requests",
-    "type": "files",
-    "path": "requests.csv",
-    "grain": "erasure_request",
-    "customers_of": "shop",
-    "columns": {"request_id": "id", "requested_at": "at", "email": "email"},
 }
 PUSHED = "commerce/mailchimp/regulars/pushed.parquet"
 JOURNEY = "commerce/mailchimp/regulars/journeys/lapsed_vips-1-2"

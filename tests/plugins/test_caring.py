@@ -14,17 +14,9 @@ from include.settings import load_settings
 from regulars_airflow import caring, syncing
 from tests.include.activation.shop import people
 from tests.include.erasure.test_pages import CONTACTS, HEADER, PEOPLE
-from tests.include.sources.shops import ANN, LINES, declare, write_csv
+from tests.include.sources.shops import ANN, LINES, REQUESTS, declare, write_csv
 
 AUDIENCE = "lapsed_vips"
-REQUESTS = {
-    "name": "requests",
-    "type": "files",
-    "path": "requests.csv",
-    "grain": "erasure_request",
-    "customers_of": "shop",
-    "columns": {"request_id": "id", "requested_at": "at", "email": "email"},
-}
 
 
 @pytest.fixture

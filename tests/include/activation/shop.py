@@ -17,7 +17,8 @@ from include.activation import sync as activation
 from include.activation.audiences import Audience, Guard, Target
 from include.activation.calls import Patience
 from include.connections import Credentials
-from include.publishing import CURRENT, IDENTIFIER, Published, Snapshot
+from include.instants import IDENTIFIER
+from include.publishing import CURRENT, Published, Snapshot
 from include.settings import Settings
 from include.store import Store
 from tests.sandbox_server import Sandbox

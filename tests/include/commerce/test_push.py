@@ -21,8 +21,9 @@ from include.commerce.push import Told, Waiting, push_purchases
 from include.connections import Credentials
 from include.destinations.mailchimp import Mailchimp
 from include.errors import BadInput, Reauthorise, Retry, Stop
+from include.instants import IDENTIFIER
 from include.lease import hold_lease
-from include.publishing import CURRENT, IDENTIFIER, Published, Snapshot
+from include.publishing import CURRENT, Published, Snapshot
 from include.settings import Settings
 from include.store import Store
 from tests.sandbox_server import Sandbox

@@ -8,16 +8,11 @@ from include.erasure.commands import erase_people, export
 from include.errors import BadInput
 from include.landing import ingest
 from tests.include.erasure.test_pages import CONTACTS, HEADER, PEOPLE
-from tests.include.sources.shops import ANN, LINES, declare, raw, write_csv
+from tests.include.sources.shops import ANN, LINES, REQUESTS, declare, raw, write_csv
 
 ASKED = ["id", "at", "customer"]
-REQUESTS = {
-    "name": "requests",
-    "type": "files",
-    "path": "requests.csv",
-    "grain": "erasure_request",
-    "customers_of": "shop",
-    "columns": {"request_id": "id", "requested_at": "at", "customer_key": "customer"},
+BY_CUSTOMER = REQUESTS | {
+    "columns": {"request_id": "id", "requested_at": "at", "customer_key": "customer"}
 }
 
 
@@ -49,7 +44,7 @@ def test_an_address_on_the_standard_input_is_erased(settings, monkeypatch, capsy
 
 def test_a_request_that_is_neither_open_nor_fulfilled_is_an_error(settings, tmp_path):
     write_csv(tmp_path / "requests.csv", [["r-1", "2026-03-01 10:00:00", "ann"]], ASKED)
-    declare(tmp_path, LINES, CONTACTS, REQUESTS)
+    declare(tmp_path, LINES, CONTACTS, BY_CUSTOMER)
     ingest(settings)
     with pytest.raises(BadInput, match="no open request requests:r-2: load it first"):
         erase_people(settings, None, None, ["requests:r-1", "requests:r-2"])

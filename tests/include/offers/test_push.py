@@ -15,8 +15,9 @@ import yaml
 
 from include.connections import Credentials
 from include.errors import Reauthorise, Retry, Stop
+from include.instants import IDENTIFIER
 from include.offers.push import Push, push_offers
-from include.publishing import CURRENT, IDENTIFIER, Published, Snapshot
+from include.publishing import CURRENT, Published, Snapshot
 from include.settings import Settings
 from include.store import Store
 from tests.sandbox_server import Sandbox

@@ -42,6 +42,17 @@ _PROVENANCE = {
 }
 
 
+# Requests for erasure by address; they are about the customers of the shop.
+REQUESTS = {
+    "name": "requests",
+    "type": "files",
+    "path": "requests.csv",
+    "grain": "erasure_request",
+    "customers_of": "shop",
+    "columns": {"request_id": "id", "requested_at": "at", "email": "email"},
+}
+
+
 def declare(folder: Path, *sources: dict[str, Any], **settings: Any) -> Settings:
     """Write `sources.yml`; the first source's `path` defaults to the folder `export`."""
     (folder / "export").mkdir(exist_ok=True)
